@@ -1,0 +1,43 @@
+"""The trading engine: feeds, books, signals, limits, orders, positions, simulation, history.
+
+Imports no Django and nothing of ``platform/`` or ``dashboards/``.
+
+Numba's own cache does not notice an edit in another module than the cached function's own, so the
+cache folder is named by a hash of every engine source and of the versions that shape machine code.
+This must happen before anything compiles, hence here.
+"""
+
+import os
+import sys
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get("HELIOGRAPH_CACHE", PACKAGE.parent / ".cache"))
+
+# One BLAS thread: the matrices here are small, and threads cost six times what they save.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+
+@lru_cache(maxsize=1)
+def engine_build() -> str:
+    """SHA-256 (hex) of every engine source file and of the versions that shape the compiled code."""
+    digest = sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for package in ("numba", "llvmlite", "numpy"):
+        digest.update(f"{package}={version(package)}\n".encode())
+    digest.update(sys.version.encode())
+    return digest.hexdigest()
+
+
+def _point_numba_at_this_build() -> None:
+    import numba
+
+    numba.config.CACHE_DIR = str(CACHE / "numba" / engine_build()[:16])
+
+
+_point_numba_at_this_build()

@@ -1,0 +1,133 @@
+"""The event: one fixed record of 64 bytes (one cache line) for everything that trades.
+
+Header: ``ts_event`` and ``ts_recv`` in ns UTC (on the session clock in simulations), ``instrument``
+(index into the engine's instrument table, -1 for none), ``kind``, ``side`` (+1 buy, -1 sell, 0 none),
+``venue`` and ``flags``. Payload: five int64 whose names go by kind; the names overlap.
+
+Prices are in 1/10,000 of the currency, quantities in whole shares, money in 1/10,000 of the currency.
+
+What does not fit one record is a BLOB: its header record says ``blob_type``, ``length`` (bytes) and
+``digest`` (first eight bytes of its SHA-256), and ``ceil(length / 64)`` raw cells follow it.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+PRICE_SCALE = 10_000
+
+
+class Kind(IntEnum):
+    """What a record is. 1-29 market data, 30-49 order reports, 50-69 outputs of the step, 100+ control."""
+
+    # market data (inputs)
+    ADD = 1  # order_id, price, qty
+    EXECUTE = 2  # order_id, price (0: at the resting order's price), qty, ref = match number
+    REDUCE = 3  # order_id, qty (shares cancelled)
+    DELETE = 4  # order_id
+    REPLACE = 5  # order_id (new), price, qty, ref = old order id
+    TRADE = 6  # price, qty, ref = match number (an execution against an order that was not displayed)
+    QUOTE = 7  # bid, bid_size, ask, ask_size
+    BAR = 8  # open, high, low, close, volume; ts_event is its close (also an output: bars the step closes)
+    STATUS = 9  # code: TradingStatus
+    SESSION = 10  # code: Session, date (yyyymmdd)
+    STALE = 11  # code: 1 from a gap in the feed, 0 once it is filled; instrument -1: every one
+    # order reports (inputs, from the venue)
+    ACCEPTED = 30  # order_id, price, qty, ref = venue's order number
+    EXECUTION = 31  # order_id, price, qty, ref = match number
+    CANCELED = 32  # order_id, qty (shares taken off), reason (the venue's letter, as a number)
+    REJECTED = 33  # order_id, reason (the venue's code)
+    ORDER_SESSION = 34  # code: 1 logged in and caught up, 0 lost; ref = next order id the venue expects
+    # outputs of the step
+    ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags = time in force
+    ORDER_CANCEL = 51  # order_id, qty = 0, strategy
+    LIMIT_REJECT = 52  # code: Limit, value (of the limit), level: Level, order_value, strategy
+    FILL = 53  # order_id, price, qty, ref = match number, strategy
+    POSITION = 54  # position, average_cost, realised, fees, strategy
+    TARGET = 55  # parent_id, target (shares, signed), strategy: what a strategy wants
+    SIGNAL = 56  # pair, z_micro, spread_micro, hedge_micro, strategy; side = the pair's stance
+    EQUITY = 57  # equity, unrealised, realised, gross, strategy; flags = 1 at the session's close
+    ORDER_DONE = 58  # order_id, order_state: OrderState, filled, reason, strategy
+    ANOMALY = 59  # code: Anomaly, value, ref
+    STRATEGY_STATE = 60  # code: StrategyState, reason, strategy
+    # control (inputs)
+    TIMER = 100  # deadline
+    COMMAND = 101  # command: Command, argument, strategy
+    BLOB = 102  # blob_type: BlobType, length, digest, strategy
+    CELL = 103  # never stored as a kind: names the raw cells behind a BLOB
+
+
+class Session(IntEnum):
+    """Phases of a trading day, from ITCH system events O, S, Q, M, E, C."""
+
+    START_OF_MESSAGES = 1
+    START_OF_SYSTEM = 2
+    OPEN = 3
+    CLOSE = 4
+    END_OF_SYSTEM = 5
+    END_OF_MESSAGES = 6
+
+
+class TradingStatus(IntEnum):
+    HALTED = 0
+    PAUSED = 1
+    QUOTATION_ONLY = 2
+    TRADING = 3
+
+
+class TimeInForce(IntEnum):
+    DAY = 0
+    IOC = 1
+
+
+class Command(IntEnum):
+    START = 1
+    PAUSE = 2  # no new orders; working ones are cancelled
+    STOP = 3  # working orders are cancelled, the kernel is no longer called, positions stay
+    FLATTEN = 4  # every target becomes zero; reduces only; stops when flat
+
+
+class BlobType(IntEnum):
+    MANIFEST = 1  # JSON of engine.messages.Manifest
+    PARAMETERS = 2  # the strategy's parameter record
+    LIMITS = 3  # one LIMITS record
+    ARTIFACT = 4  # what ``prepare`` made
+    INSTRUMENTS = 5  # JSON: the instrument table of this journal
+
+
+_HEADER = {
+    "ts_event": ("<i8", 0),
+    "ts_recv": ("<i8", 8),
+    "instrument": ("<i4", 16),
+    "kind": ("i1", 20),
+    "side": ("i1", 21),
+    "venue": ("i1", 22),
+    "flags": ("i1", 23),
+}
+_PAYLOAD: dict[int, tuple[str, ...]] = {
+    24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type", "position", "parent_id", "pair", "equity"),
+    32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
+    + ("unrealised", "order_state"),
+    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled"),
+    48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason"),
+    56: ("strategy", "volume"),
+}
+
+
+def _event_dtype() -> np.dtype:
+    fields = dict(_HEADER)
+    for offset, names in _PAYLOAD.items():
+        fields.update({name: ("<i8", offset) for name in names})
+    names = list(fields)
+    return np.dtype(
+        {
+            "names": names,
+            "formats": [fields[n][0] for n in names],
+            "offsets": [fields[n][1] for n in names],
+            "itemsize": 64,
+        }
+    )
+
+
+EVENT = _event_dtype()
+EVENT_BYTES = EVENT.itemsize

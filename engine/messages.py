@@ -1,0 +1,248 @@
+"""The typed contract between an engine's agent and the control plane, over one WebSocket.
+
+Text frames of JSON, tagged by ``type``. Prices and money are integers in 1/10,000 of the currency,
+quantities are whole shares, times are ns UTC on the engine's clock (the session clock in simulations).
+
+The agent opens ``/engine/link/`` with ``Authorization: Bearer <node token>``, sends ``Hello`` and is
+answered by ``Welcome`` or by ``Refused`` and a close. Reports go up in batches cut from the journal: a
+batch covers the records after ``first`` up to and including ``last``. Its key is (node, journal, last),
+with the SHA-256 of its reports. The control plane refuses a batch whose ``first`` is not the ``last`` it
+committed before, acknowledges after the commit, and answers a key it has already with the same
+acknowledgement; the same key with another hash is an incident.
+"""
+
+from hashlib import sha256
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+DesiredState = Literal["running", "paused", "stopped", "flat"]
+StrategyStateName = Literal["loading", "running", "paused", "flattening", "stopped", "faulted", "refused"]
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
+    """Base of all messages; ``type`` is the lower-case class name."""
+
+
+# ---- down: control plane to engine -----------------------------------------------------------------
+
+
+class LimitEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an approved version may do at most; 0 means none may pass."""
+
+    max_order_qty: int  # shares
+    max_order_notional: int  # 1/10,000 of the currency
+    max_position_qty: int  # shares per symbol, long or short, working orders included
+    max_gross_notional: int  # 1/10,000 of the currency, over all symbols of the strategy
+
+
+class DataContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The history that a version is prepared from."""
+
+    dataset: str
+    data_hash: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to run, and the hash of exactly that. An engine refuses what it cannot recompute."""
+
+    deployment: str
+    version: str
+    strategy: str
+    content_hash: str
+    parameters: dict[str, Any]
+    envelope: LimitEnvelope
+    data: DataContract
+    stage: Literal["sim"]
+    capital: int  # 1/10,000 of the currency
+
+
+class Deployed(msgspec.Struct, frozen=True):
+    manifest: Manifest
+    desired: DesiredState
+
+
+class Welcome(Message):
+    node: str
+    committed: int  # last journal record that is in the database for this journal, 0 for none
+
+
+class Desired(Message):
+    """The whole desired state of a node; sent after Welcome, on each change and on each heartbeat."""
+
+    revision: int
+    deployments: list[Deployed]
+
+
+class Acknowledge(Message):
+    journal: str
+    last: int
+
+
+class Refused(Message):
+    """Nothing was changed. ``fatal`` asks the agent to stop and show ``reason``."""
+
+    code: str
+    reason: str
+    fatal: bool = False
+
+
+# ---- up: engine to control plane -------------------------------------------------------------------
+
+
+class Hello(Message):
+    node: str
+    journal: str
+    build: str
+    core_pid: int
+    venue: str
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What the engine makes of one deployment."""
+
+    deployment: str
+    state: StrategyStateName
+    reason: str = ""
+
+
+class Heartbeat(Message):
+    """Each 500 ms."""
+
+    revision: int  # the newest Desired that was applied
+    core_alive: bool
+    session_date: int  # yyyymmdd, 0 before the first session
+    session_phase: str  # "closed", "pre_open", "open"
+    session_time: int  # ns on the engine's clock
+    feed_age_ms: int  # wall-clock age of the newest market data packet, -1 for none yet
+    venue_connected: bool
+    events: int  # journal records written
+    anomalies: int
+    deployments: list[Applied]
+
+
+class OrderReport(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
+    record: int  # the journal record it was made from
+    ts: int
+    deployment: str
+    order_id: int
+    state: str  # sent, accepted, partially_filled, filled, cancelled, rejected
+    symbol: str
+    side: Literal["buy", "sell"]
+    price: int
+    qty: int
+    filled: int
+    parent_id: int
+    reason: str = ""
+
+
+class FillReport(msgspec.Struct, frozen=True, tag="fill", tag_field="kind"):
+    record: int
+    ts: int
+    deployment: str
+    order_id: int
+    execution_id: int  # the venue's match number
+    trade_date: int  # yyyymmdd
+    symbol: str
+    side: Literal["buy", "sell"]
+    price: int
+    qty: int
+
+
+class PositionReport(msgspec.Struct, frozen=True, tag="position", tag_field="kind"):
+    record: int
+    ts: int
+    deployment: str
+    symbol: str
+    qty: int
+    average_cost: int
+    realised: int
+    fees: int
+
+
+class EquityReport(msgspec.Struct, frozen=True, tag="equity", tag_field="kind"):
+    record: int
+    ts: int
+    deployment: str
+    equity: int
+    unrealised: int
+    realised: int
+    gross: int
+    closing: bool  # the session's close; only these are kept
+
+
+class SignalReport(msgspec.Struct, frozen=True, tag="signal", tag_field="kind"):
+    record: int
+    ts: int
+    deployment: str
+    pair: str  # "KO/PEP"
+    z: float | None
+    spread: float
+    hedge_ratio: float
+    stance: int  # +1 long the spread, -1 short, 0 flat
+
+
+class RejectReport(msgspec.Struct, frozen=True, tag="reject", tag_field="kind"):
+    """A pre-trade limit refused an order."""
+
+    record: int
+    ts: int
+    deployment: str
+    symbol: str
+    limit: str
+    level: str
+    value: int
+    order_value: int
+
+
+class StateReport(msgspec.Struct, frozen=True, tag="state", tag_field="kind"):
+    record: int
+    ts: int
+    deployment: str
+    state: StrategyStateName
+    reason: str = ""
+
+
+class AnomalyReport(msgspec.Struct, frozen=True, tag="anomaly", tag_field="kind"):
+    record: int
+    ts: int
+    code: str
+    value: int
+    ref: int
+
+
+Report: TypeAlias = (
+    OrderReport
+    | FillReport
+    | PositionReport
+    | EquityReport
+    | SignalReport
+    | RejectReport
+    | StateReport
+    | AnomalyReport
+)
+
+
+class ReportBatch(Message):
+    journal: str
+    first: int  # exclusive
+    last: int  # inclusive
+    payload_hash: str
+    reports: list[Report]
+
+
+Down: TypeAlias = Welcome | Desired | Acknowledge | Refused
+Up: TypeAlias = Hello | Heartbeat | ReportBatch
+
+encode = msgspec.json.Encoder(order="deterministic").encode
+decode_down = msgspec.json.Decoder(Down).decode
+decode_up = msgspec.json.Decoder(Up).decode
+
+
+def payload_hash(reports: list[Report]) -> str:
+    """SHA-256 (hex) of the reports' canonical JSON."""
+    return sha256(encode(reports)).hexdigest()
+
+
+def batch(journal: str, first: int, last: int, reports: list[Report]) -> ReportBatch:
+    return ReportBatch(journal, first, last, payload_hash(reports), reports)
