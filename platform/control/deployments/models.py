@@ -1,0 +1,115 @@
+"""Engine nodes and what runs on them. The engine asks for the desired state; this is where it stands."""
+
+import uuid
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Node(models.Model):
+    """One engine host. Of its token only the SHA-256 is kept.
+
+    ``revision`` numbers the desired state and grows with each change; ``epoch`` grows with each core
+    that takes the node over, and fences the one before.
+    """
+
+    name = models.SlugField(max_length=40, unique=True)
+    token_hash = models.CharField(max_length=64, unique=True)
+    epoch = models.PositiveBigIntegerField(default=0)
+    revision = models.PositiveBigIntegerField(default=0)
+    last_seen = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        triggers = [
+            pgtrigger.Protect(
+                name="numbers_only_grow",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__epoch__lt=pgtrigger.F("old__epoch"))
+                | pgtrigger.Q(new__revision__lt=pgtrigger.F("old__revision")),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Stage(models.TextChoices):
+    SIM = "sim", "SIM"
+
+
+class Desired(models.TextChoices):
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    STOPPED = "stopped", "Stopped"
+    FLAT = "flat", "Flat"
+
+
+class ReportedState(models.TextChoices):
+    """What the engine says (``engine.messages.StrategyStateName``); ``pending`` until it says anything."""
+
+    PENDING = "pending", "Pending"
+    LOADING = "loading", "Loading"
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    FLATTENING = "flattening", "Flattening"
+    STOPPED = "stopped", "Stopped"
+    FAULTED = "faulted", "Faulted"
+    REFUSED = "refused", "Refused"
+
+
+class Deployment(models.Model):
+    """One approved version on one node, live until ``stopped_at``.
+
+    ``strategy`` repeats the version's, so that the database can hold one live deployment a strategy and node.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey("strategies.StrategyVersion", on_delete=models.PROTECT, related_name="deployments")
+    strategy = models.ForeignKey("strategies.Strategy", on_delete=models.PROTECT, related_name="deployments")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="deployments")
+    stage = models.CharField(max_length=8, choices=Stage.choices, default=Stage.SIM)
+    desired = models.CharField(max_length=8, choices=Desired.choices, default=Desired.RUNNING)
+    state = models.CharField(max_length=12, choices=ReportedState.choices, default=ReportedState.PENDING)
+    reason = models.TextField(blank=True)
+    capital = models.DecimalField(max_digits=18, decimal_places=4)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    stopped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["strategy", "node"],
+                condition=Q(stopped_at__isnull=True),
+                name="deployment_one_live_a_strategy_and_node",
+            ),
+            models.CheckConstraint(condition=Q(capital__gt=0), name="deployment_capital_positive"),
+            models.CheckConstraint(
+                condition=Q(stopped_at__isnull=True) | Q(desired__in=["stopped", "flat"]),
+                name="deployment_stopped_as_desired",
+            ),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(
+                name="what_runs_is_immutable",
+                fields=["id", "version", "strategy", "node", "stage", "capital", "created_by", "created_at"],
+            ),
+            pgtrigger.Protect(
+                name="stopped_is_final",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__stopped_at__isnull=False),
+            ),
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} on {self.node}"
+
+    @property
+    def live(self) -> bool:
+        return self.stopped_at is None

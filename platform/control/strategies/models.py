@@ -1,0 +1,128 @@
+"""Strategies and their versions. A version never changes: any change is a new version.
+
+The content hash covers the engine's sources, the parameters, the limit envelope and the data contract
+(``engine.content.content_hash``). Triggers hold in the database what the services promise.
+"""
+
+import uuid
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django_fsm import FSMField, transition
+
+CONTENT_COLUMNS = [
+    "id",
+    "strategy",
+    "number",
+    "parameters",
+    "envelope",
+    "dataset",
+    "data_hash",
+    "capital",
+    "content_hash",
+    "created_by",
+    "created_at",
+]
+
+
+class Strategy(models.Model):
+    """A named line of versions on one desk, all of one compiled kernel."""
+
+    desk = models.ForeignKey("desks.Desk", on_delete=models.PROTECT, related_name="strategies")
+    name = models.CharField(max_length=80)
+    kernel = models.CharField(max_length=40)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["desk", "name"]
+        verbose_name_plural = "strategies"
+        constraints = [models.UniqueConstraint(fields=["desk", "name"], name="strategy_name_once_a_desk")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VersionState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    SUBMITTED = "submitted", "Submitted"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    RETIRED = "retired", "Retired"
+
+
+class StrategyVersion(models.Model):
+    """One immutable set of parameters, limits and data, known by its content hash."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    strategy = models.ForeignKey(Strategy, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    parameters = models.JSONField()
+    envelope = models.JSONField(help_text="engine.messages.LimitEnvelope; money in 1/10,000 of the currency")
+    dataset = models.CharField(max_length=80)
+    data_hash = models.CharField(max_length=64)
+    capital = models.DecimalField(max_digits=18, decimal_places=4)
+    content_hash = models.CharField(max_length=64, db_index=True)
+    state = FSMField(default=VersionState.DRAFT, choices=VersionState.choices, protected=True)
+    note = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    submitted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    submitted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["strategy", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["strategy", "number"], name="version_number_once_a_strategy"),
+            models.CheckConstraint(condition=models.Q(capital__gt=0), name="version_capital_positive"),
+            models.CheckConstraint(condition=models.Q(state__in=VersionState.values), name="version_state_known"),
+            models.CheckConstraint(
+                condition=models.Q(state=VersionState.DRAFT)
+                | models.Q(submitted_by__isnull=False, submitted_at__isnull=False),
+                name="version_submitted_by_someone",
+            ),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="content_is_immutable", fields=CONTENT_COLUMNS),
+            pgtrigger.FSM(
+                name="only_legal_moves",
+                field="state",
+                transitions=[
+                    ("draft", "submitted"),
+                    ("submitted", "approved"),
+                    ("submitted", "rejected"),
+                    ("submitted", "withdrawn"),
+                    ("approved", "retired"),
+                ],
+            ),
+            pgtrigger.Protect(
+                name="no_delete_after_submit",
+                operation=pgtrigger.Delete,
+                condition=pgtrigger.Q(old__state__df=VersionState.DRAFT),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.strategy} v{self.number}"
+
+    @transition(field=state, source=VersionState.DRAFT, target=VersionState.SUBMITTED)
+    def submit(self) -> None:
+        """Content is now up for approval."""
+
+    @transition(field=state, source=VersionState.SUBMITTED, target=VersionState.APPROVED)
+    def approve(self) -> None:
+        """A second person approved the content hash."""
+
+    @transition(field=state, source=VersionState.SUBMITTED, target=VersionState.REJECTED)
+    def reject(self) -> None:
+        """A second person rejected it; a new version is needed."""
+
+    @transition(field=state, source=VersionState.SUBMITTED, target=VersionState.WITHDRAWN)
+    def withdraw(self) -> None:
+        """The quant took it back."""
+
+    @transition(field=state, source=VersionState.APPROVED, target=VersionState.RETIRED)
+    def retire(self) -> None:
+        """No new deployments of it."""
