@@ -1,0 +1,275 @@
+"""The embedded store: a folder a dataset, Parquet parts (zstd) named by a manifest, read by DuckDB.
+
+Several processes may read while one writes; DuckDB opens no database file, so nobody locks anybody out.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engine.errors import BadInput
+from engine.history.manifest import Manifest, Part, read_manifest, write_lock, write_manifest, write_part
+from engine.history.rows import checked, content_hash, overlap
+from engine.history.store import (
+    BARS,
+    Appended,
+    CorruptHistory,
+    DatasetDescription,
+    DatasetMeta,
+    Day,
+    Panel,
+    as_yyyymmdd,
+)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+MOST_PARTS = 32  # beyond it an append compacts: each part costs a reader an open
+
+
+class ParquetHistory:
+    """``engine.history.History`` in the folder ``root``: bars lie in ``root/bar/<dataset>/``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._connection: tuple[int, duckdb.DuckDBPyConnection] | None = None
+        self._hashed: dict[str, tuple[tuple[Part, ...], str]] = {}
+
+    # ---- writing
+
+    def append_bars(
+        self,
+        dataset: str,
+        table: pa.Table,
+        description: DatasetDescription | None = None,
+        *,
+        replace: bool = False,
+    ) -> Appended:
+        """See ``History.append_bars``."""
+        folder = self._folder(dataset)
+        new = checked(table)
+        if not new.num_rows:
+            raise BadInput("empty", "table", 0, "at least one bar")
+        with write_lock(folder):
+            before = read_manifest(folder)
+            if before is None:
+                described = description or DatasetDescription()
+                return Appended(new.num_rows, 0, 0, self._write(dataset, described, None, new))
+            return self._merge(before, _agreed(before.dataset, description), new, replace)
+
+    def compact(self, dataset: str) -> None:
+        """Rewrite a dataset's parts as one; the rows and the data hash stay."""
+        folder = self._folder(dataset)
+        with write_lock(folder):
+            before = self._manifest(dataset)
+            if len(before.parts) > 1:
+                self._write(dataset, _description(before.dataset), before, checked(self._rows(folder, before.parts)))
+
+    def _merge(self, before: Manifest, described: DatasetDescription, new: pa.Table, replace: bool) -> Appended:
+        meta = before.dataset
+        old = checked(self._rows(self._folder(meta.name), before.parts))
+        both = overlap(old, new)
+        conflicts = both.new[~both.equal]
+        if len(conflicts) and not replace:
+            bar = new.slice(int(conflicts[0]), 1).to_pylist()[0]
+            raise BadInput(
+                "overlap",
+                "dataset",
+                f"{meta.name}: {len(conflicts)} bars have other figures there, first {bar['symbol']} {bar['date']}",
+                "bars that are new or the same; --replace puts the file's bars in their place",
+            )
+        added, replaced = new.num_rows - len(both.new), len(conflicts)
+        data_hash = meta.data_hash
+        if replaced or len(before.parts) >= MOST_PARTS:
+            whole = checked(pa.concat_tables([_without(old, both.old), new]))
+            data_hash = self._write(meta.name, described, before, whole)
+        elif added or described != _description(meta):
+            data_hash = self._write(meta.name, described, before, old, _without(new, both.new))
+        return Appended(added, replaced, len(both.new) - replaced, data_hash)
+
+    def _write(
+        self,
+        dataset: str,
+        described: DatasetDescription,
+        before: Manifest | None,
+        rows: pa.Table,
+        addition: pa.Table | None = None,
+    ) -> str:
+        """The next generation: ``rows`` as one part, or ``addition`` as a part beside those that hold ``rows``."""
+        folder = self._folder(dataset)
+        generation = before.generation + 1 if before else 1
+        old_parts = before.parts if before else ()
+        if addition is None:
+            whole, parts = rows, (write_part(folder, generation, rows),)
+        elif not addition.num_rows:
+            whole, parts = rows, old_parts
+        else:
+            whole = checked(pa.concat_tables([rows, addition]))
+            parts = (*old_parts, write_part(folder, generation, addition))
+        meta = _meta(dataset, described, whole)
+        write_manifest(folder, Manifest(generation, meta, parts, tuple(part.file for part in old_parts)))
+        return meta.data_hash
+
+    # ---- reading
+
+    def bars(
+        self, dataset: str, symbols: Sequence[str] | None = None, start: Day | None = None, end: Day | None = None
+    ) -> pa.Table:
+        """See ``History.bars``."""
+        found = self._select(dataset, "date, symbol, open, high, low, close, volume", symbols, start, end)
+        return found.cast(BARS)
+
+    def closes(
+        self, dataset: str, start: Day | None = None, end: Day | None = None, symbols: Sequence[str] | None = None
+    ) -> Panel:
+        """See ``History.closes``."""
+        return self._panel(dataset, "close", start, end, symbols)
+
+    def opens(
+        self, dataset: str, start: Day | None = None, end: Day | None = None, symbols: Sequence[str] | None = None
+    ) -> Panel:
+        """See ``History.opens``."""
+        return self._panel(dataset, "open", start, end, symbols)
+
+    def datasets(self) -> list[DatasetMeta]:
+        """See ``History.datasets``."""
+        folders = sorted(path.parent for path in (self.root / "bar").glob("*/manifest.json"))
+        return [manifest.dataset for folder in folders if (manifest := read_manifest(folder))]
+
+    def describe(self, dataset: str) -> DatasetMeta:
+        """See ``History.describe``."""
+        return self._manifest(dataset).dataset
+
+    def data_hash(self, dataset: str) -> str:
+        """See ``History.data_hash``. Computed once for each generation of the dataset."""
+        manifest = self._manifest(dataset)
+        known = self._hashed.get(dataset)
+        if known and known[0] == manifest.parts:
+            return known[1]
+        found = content_hash(checked(self._rows(self._folder(dataset), manifest.parts)))
+        if found != manifest.dataset.data_hash:
+            raise CorruptHistory(
+                f"dataset {dataset} has rows of hash {found}, its manifest says {manifest.dataset.data_hash}"
+            )
+        self._hashed[dataset] = (manifest.parts, found)
+        return found
+
+    def _panel(
+        self, dataset: str, column: str, start: Day | None, end: Day | None, symbols: Sequence[str] | None
+    ) -> Panel:
+        found = self._select(dataset, f"date, symbol, {column} AS price", symbols, start, end)
+        names = list(symbols) if symbols is not None else found["symbol"].unique().sort().to_pylist()
+        dates, rows = np.unique(found["date"].to_numpy(), return_inverse=True)
+        prices = np.zeros((len(dates), len(names)), np.int64)
+        columns = pc.index_in(found["symbol"], pa.array(names, pa.string())).to_numpy()
+        prices[rows, columns] = pc.fill_null(found["price"], 0).to_numpy()
+        return Panel(dates, names, prices)
+
+    def _select(
+        self, dataset: str, columns: str, symbols: Sequence[str] | None, start: Day | None, end: Day | None
+    ) -> pa.Table:
+        first = as_yyyymmdd(start) if start is not None else 0
+        last = as_yyyymmdd(end) if end is not None else 99_999_999
+        for _ in range(3):  # a reader that two writes overtook finds its parts gone, and looks again
+            manifest = self._manifest(dataset)
+            known = set(manifest.dataset.symbols)
+            for symbol in symbols or ():
+                if symbol not in known:
+                    raise BadInput("unknown_symbol", "symbol", symbol, f"a symbol of dataset {dataset}")
+            parts = [p for p in manifest.parts if p.first <= last and p.last >= first]
+            try:
+                return self._scan(dataset, parts or list(manifest.parts[:1]), columns, symbols, first, last)
+            except duckdb.IOException as error:
+                missing = error
+        raise CorruptHistory(f"dataset {dataset}: {missing}") from missing
+
+    def _scan(
+        self,
+        dataset: str,
+        parts: Sequence[Part],
+        columns: str,
+        symbols: Sequence[str] | None,
+        first: int,
+        last: int,
+    ) -> pa.Table:
+        files = [str(self._folder(dataset) / part.file) for part in parts]
+        only = "" if symbols is None else " AND symbol IN (SELECT unnest(?::VARCHAR[]))"
+        query = f"SELECT {columns} FROM read_parquet(?) WHERE date BETWEEN ? AND ?{only} ORDER BY date, symbol"  # noqa: S608
+        values: list[object] = [files, first, last]
+        if symbols is not None:
+            values.append(list(symbols))
+        return self._duckdb().sql(query, params=values).to_arrow_table()
+
+    def _duckdb(self) -> duckdb.DuckDBPyConnection:
+        # A connection must not cross a fork (Celery), nor be shared by threads (a cursor is one of its own).
+        if self._connection is None or self._connection[0] != os.getpid():
+            self._connection = (os.getpid(), duckdb.connect(":memory:", config={"threads": 1}))
+        return self._connection[1].cursor()
+
+    def _rows(self, folder: Path, parts: Sequence[Part]) -> pa.Table:
+        try:
+            return pa.concat_tables([_read_part(folder / part.file) for part in parts])
+        except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+            raise CorruptHistory(f"{folder.name}: {error}") from error
+
+    def _folder(self, dataset: str) -> Path:
+        if not NAME.fullmatch(dataset):
+            raise BadInput("bad_name", "dataset", dataset, "1-63 of a-z, 0-9, _ and -, not starting with _ or -")
+        return self.root / "bar" / dataset
+
+    def _manifest(self, dataset: str) -> Manifest:
+        manifest = read_manifest(self._folder(dataset))
+        if manifest is None:
+            names = ", ".join(meta.name for meta in self.datasets()) or "none yet (import_history brings the first)"
+            raise BadInput("unknown_dataset", "dataset", dataset, f"one of: {names}")
+        return manifest
+
+
+def _read_part(path: Path) -> pa.Table:
+    return pq.read_table(path, schema=BARS)
+
+
+def _without(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    keep = np.ones(table.num_rows, bool)
+    keep[rows] = False
+    return table.filter(pa.array(keep))
+
+
+def _description(meta: DatasetMeta) -> DatasetDescription:
+    return DatasetDescription(meta.source, meta.adjusted, meta.survivors_only, meta.notes)
+
+
+def _agreed(meta: DatasetMeta, description: DatasetDescription | None) -> DatasetDescription:
+    """The description after an append: the new one, which must not mix adjusted with unadjusted prices."""
+    if description is None:
+        return _description(meta)
+    if description.adjusted != meta.adjusted:
+        raise BadInput("mixed_adjustment", "adjusted", description.adjusted, f"{meta.adjusted}, as dataset {meta.name}")
+    return DatasetDescription(
+        description.source or meta.source,
+        meta.adjusted,
+        meta.survivors_only or description.survivors_only,
+        description.notes or meta.notes,
+    )
+
+
+def _meta(name: str, described: DatasetDescription, rows: pa.Table) -> DatasetMeta:
+    span = pc.min_max(rows["date"]).as_py()
+    return DatasetMeta(
+        name=name,
+        source=described.source,
+        adjusted=described.adjusted,
+        survivors_only=described.survivors_only,
+        notes=described.notes,
+        opens_known=rows["open"].null_count < rows.num_rows,
+        first=span["min"],
+        last=span["max"],
+        symbols=tuple(rows["symbol"].unique().sort().to_pylist()),
+        rows=rows.num_rows,
+        data_hash=content_hash(rows),
+    )
