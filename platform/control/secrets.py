@@ -23,7 +23,9 @@ def django_secrets(var: Path) -> dict[str, str]:
     try:
         values = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise BadInput("secrets_file", str(path), error.msg, "a JSON object; delete the file to have it made anew") from error
+        raise BadInput(
+            "secrets_file", str(path), error.msg, "a JSON object; delete the file to have it made anew"
+        ) from error
     if not isinstance(values, dict) or not values.get("secret_key"):
         raise BadInput("secrets_file", str(path), "no secret_key", "a JSON object with a secret_key")
     return values

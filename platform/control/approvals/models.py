@@ -19,7 +19,7 @@ class Approval(models.Model):
     content_hash = models.CharField(max_length=64)
     submitter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
-    decision = models.CharField(max_length=10, choices=Decision.choices, null=True)
+    decision = models.CharField(max_length=10, choices=Decision.choices, null=True)  # noqa: DJ001 - unset is not empty
     comment = models.TextField(blank=True)
     requested_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(null=True)

@@ -43,8 +43,8 @@ class AuditRow(models.Model):
     desk = models.ForeignKey("desks.Desk", on_delete=models.PROTECT, null=True, related_name="+")
     detail = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
     sequence = models.PositiveBigIntegerField(null=True, unique=True)
-    previous_hash = models.CharField(max_length=64, null=True)
-    hash = models.CharField(max_length=64, null=True)
+    previous_hash = models.CharField(max_length=64, null=True)  # noqa: DJ001 - unset is not empty
+    hash = models.CharField(max_length=64, null=True)  # noqa: DJ001 - unset is not empty
 
     class Meta:
         ordering = ["-id"]
@@ -75,7 +75,7 @@ class ChainHead(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     sequence = models.PositiveBigIntegerField(default=0)
-    hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)  # noqa: DJ001 - unset is not empty
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="chain_has_one_head")]

@@ -61,6 +61,17 @@ class ReportedState(models.TextChoices):
     REFUSED = "refused", "Refused"
 
 
+_ONLY_APPROVED = """
+IF (SELECT state FROM strategies_strategyversion WHERE id = NEW.version_id) IS DISTINCT FROM 'approved' THEN
+    RAISE EXCEPTION 'only an approved version is deployed: %', NEW.version_id USING ERRCODE = 'check_violation';
+END IF;
+IF (SELECT strategy_id FROM strategies_strategyversion WHERE id = NEW.version_id) <> NEW.strategy_id THEN
+    RAISE EXCEPTION 'the deployment names another strategy than its version' USING ERRCODE = 'check_violation';
+END IF;
+RETURN NEW;
+"""
+
+
 class Deployment(models.Model):
     """One approved version on one node, live until ``stopped_at``.
 
@@ -95,6 +106,9 @@ class Deployment(models.Model):
             ),
         ]
         triggers = [
+            pgtrigger.Trigger(
+                name="only_approved", when=pgtrigger.Before, operation=pgtrigger.Insert, func=_ONLY_APPROVED
+            ),
             pgtrigger.ReadOnly(
                 name="what_runs_is_immutable",
                 fields=["id", "version", "strategy", "node", "stage", "capital", "created_by", "created_at"],

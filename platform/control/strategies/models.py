@@ -26,6 +26,19 @@ CONTENT_COLUMNS = [
 ]
 
 
+# A version becomes approved only beside a decision of somebody else about this very content.
+_NEEDS_APPROVAL = """
+IF NEW.state = 'approved' AND OLD.state <> 'approved' AND NOT EXISTS (
+    SELECT 1 FROM approvals_approval a
+    WHERE a.version_id = NEW.id AND a.decision = 'approved' AND a.content_hash = NEW.content_hash
+      AND a.reviewer_id NOT IN (NEW.created_by_id, NEW.submitted_by_id)
+) THEN
+    RAISE EXCEPTION 'version % has no approval by a second person', NEW.id USING ERRCODE = 'check_violation';
+END IF;
+RETURN NEW;
+"""
+
+
 class Strategy(models.Model):
     """A named line of versions on one desk, all of one compiled kernel."""
 
@@ -96,6 +109,12 @@ class StrategyVersion(models.Model):
                     ("submitted", "withdrawn"),
                     ("approved", "retired"),
                 ],
+            ),
+            pgtrigger.Trigger(
+                name="needs_a_second_person",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                func=_NEEDS_APPROVAL,
             ),
             pgtrigger.Protect(
                 name="no_delete_after_submit",

@@ -1,0 +1,70 @@
+"""Reading nodes and deployments, and the desired state that a node's engine is sent."""
+
+from decimal import Decimal
+
+from django.db.models import QuerySet
+
+from control.accounts.models import User
+from control.accounts.permissions import allowed
+from control.deployments.models import Deployment, Node
+from control.deployments.tokens import token_hash
+from control.desks.selectors import desks_visible_to
+from control.strategies.content import envelope_of
+from engine import messages
+
+MONEY_SCALE = 10_000
+
+
+def nodes_visible_to(user: User) -> QuerySet[Node]:
+    """Every signed-in user sees all nodes; what runs on them stays with the desks."""
+    return Node.objects.all() if allowed(user, "deployments.view_node") else Node.objects.none()
+
+
+def deployments_visible_to(user: User) -> QuerySet[Deployment]:
+    return Deployment.objects.filter(strategy__desk__in=desks_visible_to(user)).select_related(
+        "version__strategy", "strategy__desk", "node", "created_by"
+    )
+
+
+def node_by_token(token: str) -> Node | None:
+    """The node whose token this is, or None."""
+    return Node.objects.filter(token_hash=token_hash(token)).first()
+
+
+def desired_for(node: Node) -> messages.Desired:
+    """Everything the node should run now, with the revision that it is."""
+    # The revision first: a change in between gives newer deployments an older number, and is sent again.
+    revision = Node.objects.values_list("revision", flat=True).get(pk=node.pk)
+    live = (
+        Deployment.objects.filter(node=node, stopped_at__isnull=True)
+        .select_related("version__strategy")
+        .order_by("created_at")
+    )
+    return messages.Desired(
+        revision=revision,
+        deployments=[messages.Deployed(manifest_of(deployment), deployment.desired) for deployment in live],
+    )
+
+
+def manifest_of(deployment: Deployment) -> messages.Manifest:
+    """What to run, and the content hash that was approved. Money goes out as int64 in 1/10,000."""
+    version = deployment.version
+    return messages.Manifest(
+        deployment=str(deployment.pk),
+        version=str(version.pk),
+        strategy=version.strategy.kernel,
+        content_hash=version.content_hash,
+        parameters=version.parameters,
+        envelope=envelope_of(version),
+        data=messages.DataContract(version.dataset, version.data_hash),
+        stage=deployment.stage,
+        capital=scaled(deployment.capital),
+    )
+
+
+def scaled(amount: Decimal) -> int:
+    """A decimal amount in 1/10,000. Raises ``ValueError`` when it has more decimals than that."""
+    units = amount * MONEY_SCALE
+    if units != units.to_integral_value():
+        raise ValueError(f"{amount} is no whole number of 1/10,000")
+    return int(units)
