@@ -44,7 +44,7 @@ def messages(content: npt.NDArray[np.uint8] | bytes) -> Iterator[bytes]:
     Raises:
         WireError: ``truncated`` when the last packet is cut; every message before it has been handed out.
     """
-    view = memoryview(content)
+    view = memoryview(content)  # type: ignore[arg-type]
     position, size = 0, len(view)
     while position < size:
         end = position + 2 + (view[position] << 8 | view[position + 1] if position + 2 <= size else 0)
