@@ -31,7 +31,7 @@ class Kind(IntEnum):
     BAR = 8  # open, high, low, close, volume; ts_event is its close (also an output: bars the step closes)
     STATUS = 9  # code: TradingStatus
     SESSION = 10  # code: Session, date (yyyymmdd)
-    STALE = 11  # code: 1 from a gap in the feed, 0 once it is filled; instrument -1: every one
+    STALE = 11  # code: 1 from a gap in the feed, 0 while in order; date and sequence: the next packet of the feed
     # order reports (inputs, from the venue)
     ACCEPTED = 30  # order_id, price, qty, ref = venue's order number
     EXECUTION = 31  # order_id, price, qty, ref = match number
@@ -49,7 +49,8 @@ class Kind(IntEnum):
     EQUITY = 57  # equity, unrealised, realised, gross, strategy; flags = 1 at the session's close
     ORDER_DONE = 58  # order_id, order_state: OrderState, filled, reason, strategy
     ANOMALY = 59  # code: Anomaly, value, ref
-    STRATEGY_STATE = 60  # code: StrategyState, reason, strategy
+    STRATEGY_STATE = 60  # code: StrategyState, strategy
+    LEG = 61  # pair, target (shares, signed), strategy: what one pair wants of one instrument
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -110,7 +111,7 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     + ("unrealised", "order_state"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled"),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason"),
-    56: ("strategy", "volume"),
+    56: ("strategy", "volume", "sequence"),
 }
 
 
