@@ -1,0 +1,223 @@
+"""Runs one version over daily history through the same step as live, and writes what came of it.
+
+The manifest (what was run, on which data, with which costs and code) is hashed, and so is the result: the
+same manifest gives the same bytes.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine import engine_build
+from engine.backtest.days import day_events, opening_events
+from engine.backtest.ledger import Ledger
+from engine.content import canonical_json
+from engine.core.engine import FIRM, Engine, blob, limits_record
+from engine.core.events import EVENT, BlobType, Command, Kind
+from engine.core.state import OUTPUTS
+from engine.errors import BadInput
+from engine.history import History, open_history
+from engine.messages import Manifest
+from engine.research.cointegration import FormationCache, formation_dates
+from engine.simulation.bar_venue import replay
+from engine.strategies.base import Closes, Strategy
+from engine.strategies.load import load_manifest
+from engine.strategies.registry import strategy as registered
+
+Progress = Callable[[float, str], None]
+PREPARE_SHARE = 0.8  # of the progress bar: forming pairs is most of a first run
+LOG_RECORDS = 1 << 18
+KEPT = (Kind.FILL, Kind.EQUITY, Kind.SIGNAL, Kind.LEG, Kind.LIMIT_REJECT, Kind.ANOMALY)
+
+
+class BacktestCancelled(Exception):
+    """Raised between two pieces of work once ``cancelled()`` says so; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """``fee_per_share`` in 1/10,000 of the currency, ``half_spread_bps`` paid on every execution."""
+
+    fee_per_share: int = 30
+    half_spread_bps: float = 2.5
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    manifest_hash: str
+    result_sha256: str
+    statistics: dict[str, Any]
+    files: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What a run stands on: the validated version and the panel it trades."""
+
+    manifest: Manifest
+    strategy: Strategy
+    parameters: Any
+    symbols: list[str]
+    dates: np.ndarray
+    opens: np.ndarray
+    closes: np.ndarray
+    formations: list[int]
+    costs: Costs
+    described: dict[str, Any]
+
+
+def run_backtest(
+    manifest: Manifest,
+    history_root: Path | str,
+    out_dir: Path | str,
+    *,
+    costs: Costs = Costs(),
+    start: int | None = None,
+    end: int | None = None,
+    cache: Path | str | None = None,
+    progress: Progress = lambda fraction, note: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> BacktestResult:
+    """Runs ``manifest`` from ``start`` to ``end`` (yyyymmdd; all that the formation window leaves by default).
+
+    Writes result.json, equity.parquet, trades.parquet and round_trips.parquet into ``out_dir``.
+    ``cache`` is the folder of remembered formations (``formations`` beside the history by default).
+
+    Raises BadInput where the version or its data are not what they should be, BacktestCancelled when
+    ``cancelled()`` turns true.
+    """
+    study = _study(manifest, open_history(history_root), costs, start, end)
+    formation_cache = FormationCache(Path(cache) if cache else Path(history_root) / "formations")
+    closes = Closes(*open_history(history_root).closes(manifest.data.dataset), manifest.data.data_hash)
+    artifacts = _prepare(study, closes, formation_cache, progress, cancelled)
+    ledger = _run(study, artifacts, progress, cancelled)
+    result = ledger.write(Path(out_dir), study.described)
+    progress(1.0, "Done")
+    return BacktestResult(_digest(study.described), result.sha256, result.statistics, result.files)
+
+
+def _study(manifest: Manifest, history: History, costs: Costs, start: int | None, end: int | None) -> _Study:
+    strategy = registered(manifest.strategy)
+    parameters: Any = strategy.parameters(manifest.parameters)
+    meta = history.describe(manifest.data.dataset)
+    if meta.data_hash != manifest.data.data_hash:
+        raise BadInput("data_hash", "data", meta.data_hash, f"the data that was submitted, {manifest.data.data_hash}")
+    dates, symbols, closes = history.closes(manifest.data.dataset)
+    opens = history.opens(manifest.data.dataset).prices
+    formations = formation_dates(
+        dates, start or int(dates[0]), end or int(dates[-1]), formation_days=parameters.formation_days
+    )
+    if not formations:
+        raise BadInput("too_little_history", "formation_days", parameters.formation_days, f"fewer than {len(dates)} days")
+    within = (dates >= max(formations[0], start or 0)) & (dates <= (end or int(dates[-1])))
+    described = {
+        "manifest": msgspec.to_builtins(manifest),
+        "costs": asdict(costs),
+        "first": int(dates[within][0]),
+        "last": int(dates[within][-1]),
+        "fill": "next open" if meta.opens_known else "next close (the history has no opens)",
+        "engine_build": engine_build(),
+        "adjusted": meta.adjusted,
+        "survivors_only": meta.survivors_only,
+        "symbols": symbols,
+    }
+    return _Study(
+        manifest,
+        strategy,
+        parameters,
+        symbols,
+        dates[within],
+        opens[within],
+        closes[within],
+        formations,
+        costs,
+        described,
+    )
+
+
+def _prepare(
+    study: _Study, closes: Closes, cache: FormationCache, progress: Progress, cancelled: Callable[[], bool]
+) -> dict[int, bytes]:
+    """The artifact of each formation date."""
+    artifacts = {}
+    for position, as_of in enumerate(study.formations):
+        if cancelled():
+            raise BacktestCancelled
+        progress(PREPARE_SHARE * position / len(study.formations), f"Forming pairs as of {as_of}")
+        artifacts[as_of] = study.strategy.prepare(
+            closes, study.parameters, as_of=as_of, warm_to=as_of, instruments=study.symbols, cache=cache
+        )
+    return artifacts
+
+
+def _run(
+    study: _Study, artifacts: dict[int, bytes], progress: Progress, cancelled: Callable[[], bool]
+) -> Ledger:
+    """All days through the step, a year at a time: each starts with its formation."""
+    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share)
+    ledger = Ledger(study.symbols, study.manifest.capital, study.costs.fee_per_share)
+    loaded = False
+    for position, as_of in enumerate(study.formations):
+        if cancelled():
+            raise BacktestCancelled
+        progress(PREPARE_SHARE + (1 - PREPARE_SHARE) * position / len(study.formations), f"Trading {as_of // 10_000}")
+        until = study.formations[position + 1] if position + 1 < len(study.formations) else 99_999_999
+        days = (study.dates >= as_of if loaded else study.dates >= study.dates[0]) & (study.dates < until)
+        events = day_events(study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps)
+        if not len(events):
+            continue
+        ts = int(events[0]["ts_event"])
+        if not loaded:
+            _load(engine, study, ts)
+            loaded = True
+        engine.apply_blob(blob(BlobType.ARTIFACT, artifacts[as_of], strategy=0, ts=ts), artifacts[as_of])
+        ledger.on_formation(study.strategy.pair_names(artifacts[as_of], study.symbols), int(study.dates[days][0]))
+        fill_prices = np.where(study.opens[days] > 0, study.opens[days], study.closes[days])
+        ledger.on_prices(study.dates[days], fill_prices)
+        for records in _replay(engine, events):
+            ledger.on_records(records)
+    return ledger
+
+
+def _load(engine: Engine, study: _Study, ts: int) -> None:
+    """The engine's instruments, limits, manifest and parameters, and the command to start."""
+    payloads = [
+        (BlobType.INSTRUMENTS, FIRM, json.dumps(study.symbols).encode()),
+        (BlobType.LIMITS, FIRM, limits_record(study.manifest.envelope)),
+        (BlobType.MANIFEST, 0, msgspec.json.encode(study.manifest)),
+        (BlobType.LIMITS, 0, limits_record(study.manifest.envelope)),
+        (BlobType.PARAMETERS, 0, study.strategy.parameter_record(study.parameters)),
+    ]
+    for blob_type, strategy, payload in payloads:
+        engine.apply_blob(blob(blob_type, payload, strategy=strategy, ts=ts), payload)
+    start = np.zeros(1, EVENT)
+    start["ts_event"] = start["ts_recv"] = ts
+    start["instrument"] = -1
+    start["kind"] = Kind.COMMAND
+    start["command"] = Command.START
+    engine.apply(start)
+    for index in range(len(opening := opening_events(len(study.symbols), ts))):
+        engine.apply(opening, index)
+
+
+def _replay(engine: Engine, events: np.ndarray) -> Any:
+    """Steps all ``events`` against the bar venue; yields the kept outputs, copied, piece by piece."""
+    out, answers = np.zeros(2 * OUTPUTS, EVENT), np.zeros(1, EVENT)
+    log = np.zeros(LOG_RECORDS, EVENT)
+    kept = np.zeros(128, np.uint8)
+    kept[list(KEPT)] = 1
+    taken = 0
+    while taken < len(events):
+        stepped, logged = replay(engine.record, engine.kernels, events, taken, out, answers, log, kept)
+        taken += stepped
+        yield log[:logged].copy()
+
+
+def _digest(described: dict[str, Any]) -> str:
+    return sha256(canonical_json(described)).hexdigest()

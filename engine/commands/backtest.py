@@ -1,0 +1,121 @@
+"""Runs a strategy over daily history and prints its figures."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.backtest import Costs, run_backtest
+from engine.content import content_hash
+from engine.errors import BadInput
+from engine.history import open_history
+from engine.history.ingest import read_bars
+from engine.messages import DataContract, LimitEnvelope, Manifest
+from engine.strategies.registry import strategy as registered
+
+UNBOUNDED = LimitEnvelope(*[1 << 40] * 4)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strategy", required=True)
+    parser.add_argument("--params", type=Path, help="JSON object of parameters; the strategy's defaults without it")
+    parser.add_argument("--data", required=True, help="csv:PATH or history:ROOT:DATASET")
+    parser.add_argument("--out", type=Path, help="folder of the result files; a temporary one without it")
+    parser.add_argument("--capital", type=int, default=1_000_000, help="in whole currency units")
+    parser.add_argument("--commission", type=float, default=0.003, help="currency a share")
+    parser.add_argument("--half-spread-bps", type=float, default=2.5)
+    parser.add_argument("--start", type=int, help="yyyymmdd")
+    parser.add_argument("--end", type=int, help="yyyymmdd")
+    parser.add_argument("--cache", type=Path, help="folder of remembered formations")
+    parser.add_argument("--json", action="store_true", help="no progress on stderr")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    out = arguments.out or Path(tempfile.mkdtemp(prefix="heliograph-backtest-"))
+    root, dataset = _data(arguments.data, out)
+    data = DataContract(dataset, open_history(root).describe(dataset).data_hash)
+    parameters = _parameters(arguments.strategy, arguments.params)
+    manifest = Manifest(
+        deployment="",
+        version="",
+        strategy=arguments.strategy,
+        content_hash=content_hash(arguments.strategy, parameters, UNBOUNDED, data),
+        parameters=parameters,
+        envelope=UNBOUNDED,
+        data=data,
+        stage="sim",
+        capital=arguments.capital * 10_000,
+    )
+    costs = Costs(round(arguments.commission * 10_000), arguments.half_spread_bps)
+    phases = _Phases(quiet=arguments.json)
+    result = run_backtest(
+        manifest,
+        root,
+        out,
+        costs=costs,
+        start=arguments.start,
+        end=arguments.end,
+        cache=arguments.cache,
+        progress=phases,
+    )
+    statistics = result.statistics
+    return {
+        "manifest_hash": result.manifest_hash,
+        "result_sha256": result.result_sha256,
+        "prepare_s": phases.prepared - phases.started,
+        "run_s": time.perf_counter() - phases.prepared,
+        "trades": statistics["trades"],
+        "trades_file": str(result.files["trades"]),
+        "final_equity": statistics["final_equity"],
+        "sharpe": statistics["sharpe"],
+        "max_drawdown": statistics["max_drawdown"],
+        "statistics": statistics,
+    }
+
+
+class _Phases:
+    """Progress as lines on stderr, and when preparing ended and trading began."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.started = self.prepared = time.perf_counter()
+        self._quiet = quiet
+
+    def __call__(self, fraction: float, note: str) -> None:
+        if note.startswith("Forming"):
+            self.prepared = time.perf_counter()
+        if not self._quiet:
+            print(f"{fraction:6.1%}  {note}", file=sys.stderr)
+
+
+def _data(spec: str, out: Path) -> tuple[Path, str]:
+    """(history root, dataset); a csv file goes through the ingestion into a history of its own under ``out``."""
+    kind, _, rest = spec.partition(":")
+    if kind == "history":
+        root, _, dataset = rest.rpartition(":")
+        if root and dataset:
+            return Path(root), dataset
+    elif kind == "csv" and rest:
+        ingested = read_bars(Path(rest))
+        if ingested.errors:
+            first = ingested.errors[0]
+            raise BadInput("bad_rows", f"{rest}:{first.row}:{first.column}", first.reason, "a file without faulty rows")
+        open_history(out / "history").append_bars("csv", ingested.bars)
+        return out / "history", "csv"
+    raise BadInput("data", "--data", spec, "csv:PATH or history:ROOT:DATASET")
+
+
+def _parameters(strategy: str, file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return registered(strategy).parameters({}).model_dump(mode="json")
+    try:
+        values = json.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput("params", "--params", file, f"a readable JSON file ({error})") from error
+    if not isinstance(values, dict):
+        raise BadInput("params", "--params", type(values).__name__, "a JSON object")
+    return registered(strategy).parameters(values).model_dump(mode="json")

@@ -1,0 +1,191 @@
+"""The engine's state and its step behind one Python class; what backtest, replay and live all hold."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
+from engine.core.state import (
+    ARTIFACT_BYTES,
+    INSTRUMENTS,
+    LIMITS,
+    OUTPUTS,
+    PARAMETER_BYTES,
+    STATE,
+    STRATEGIES,
+    StrategyState,
+)
+from engine.core.step import apply
+from engine.errors import BadInput
+
+FIRM = -1  # the ``strategy`` of a LIMITS blob that bounds the whole firm
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital."""
+
+    kernel: int
+    interests: frozenset[Kind]
+    capital: int
+
+
+def blob(blob_type: BlobType, payload: bytes, *, strategy: int, ts: int) -> np.ndarray:
+    """The BLOB header record of ``payload`` as an EVENT array of one."""
+    header = np.zeros(1, EVENT)
+    header["ts_event"] = header["ts_recv"] = ts
+    header["instrument"] = -1
+    header["kind"] = Kind.BLOB
+    header["blob_type"] = blob_type
+    header["length"] = len(payload)
+    header["digest"] = blob_digest(payload)
+    header["strategy"] = strategy
+    return header
+
+
+def blob_digest(payload: bytes) -> int:
+    """First eight bytes of the payload's SHA-256 as a signed little-endian integer."""
+    return int.from_bytes(sha256(payload).digest()[:8], "little", signed=True)
+
+
+def blob_cells(payload: bytes) -> np.ndarray:
+    """The payload as raw cells, uint8[n, 64], padded with zeros."""
+    cells = np.zeros((-(-len(payload) // EVENT_BYTES), EVENT_BYTES), np.uint8)
+    cells.reshape(-1)[: len(payload)] = np.frombuffer(payload, np.uint8)
+    return cells
+
+
+def limits_record(envelope: Any) -> bytes:
+    """A LIMITS record of what an envelope (an object with the fields of LIMITS) allows."""
+    values = tuple(getattr(envelope, name) for name in LIMITS.names or ())
+    return np.array([values], LIMITS).tobytes()
+
+
+class Engine:
+    """Deterministic: equal inputs in equal order give equal states and equal outputs, byte for byte.
+
+    ``load`` turns a manifest's bytes into what the core needs of it. ``outputs`` holds what the last call
+    emitted; it is reused by the next one. ``fee_per_share`` is money (1/10,000), intervals are ns on the
+    engine's clock. Nothing may be traded before the firm's limits are loaded.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[bytes], Loaded],
+        *,
+        fee_per_share: int = 0,
+        timer_interval: int = 0,
+        reprice_after: int = 0,
+    ) -> None:
+        self._load = load
+        self.record = np.zeros(1, STATE)
+        self.state = self.record[0]
+        self.kernels = np.zeros(STRATEGIES, np.int64)
+        self.outputs = np.zeros(OUTPUTS, EVENT)
+        self.instruments: list[str] = []
+        self.manifests: dict[int, bytes] = {}
+        self.state["next_order_id"] = 1
+        self.state["next_parent"] = 1
+        self.state["fee_per_share"] = fee_per_share
+        self.state["timer_interval"] = timer_interval
+        self.state["reprice_after"] = reprice_after
+
+    def apply(self, events: np.ndarray, index: int = 0) -> np.ndarray:
+        """Steps one record of ``events`` (EVENT array; not a BLOB) and returns what it emitted (a view)."""
+        return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
+
+    def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
+        """Takes a blob over: instrument table, manifest, parameters, limits or artifact.
+
+        Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
+        """
+        record = header[0]
+        if int(record["length"]) != len(payload) or int(record["digest"]) != blob_digest(payload):
+            raise BadInput("blob_digest", "payload", f"{len(payload)} bytes", "the bytes that the header names")
+        strategy = int(record["strategy"])
+        blob_type = BlobType(int(record["blob_type"]))
+        if blob_type is BlobType.INSTRUMENTS:
+            self._set_instruments(json.loads(payload))
+        elif blob_type is BlobType.LIMITS and strategy == FIRM:
+            self.state["firm_limits"] = np.frombuffer(payload, LIMITS)[0]
+        elif not 0 <= strategy < STRATEGIES:
+            raise BadInput("slot", "strategy", strategy, f"0 to {STRATEGIES - 1}")
+        elif blob_type is BlobType.MANIFEST:
+            self._set_manifest(strategy, payload)
+        elif blob_type is BlobType.LIMITS:
+            self.state["slots"][strategy]["limits"] = np.frombuffer(payload, LIMITS)[0]
+        elif blob_type is BlobType.PARAMETERS:
+            self._fill(strategy, "parameters", payload, PARAMETER_BYTES)
+        else:
+            self._fill(strategy, "artifact", payload, ARTIFACT_BYTES)
+            return self.apply(header)
+        return self.outputs[:0]
+
+    def free_slot(self) -> int:
+        """A slot that no strategy needs any more: never used, or stopped and flat. BadInput when all are taken."""
+        for slot in range(STRATEGIES):
+            state = self.state["slots"][slot]["state"]
+            flat = not self.state["positions"][slot]["position"].any()
+            ended = state in (StrategyState.STOPPED, StrategyState.FAULTED)
+            if state == StrategyState.NONE or (ended and flat and not self._open_children(slot)):
+                return slot
+        raise BadInput("slots", "deployment", STRATEGIES, f"at most {STRATEGIES} strategies on one engine")
+
+    def snapshot(self) -> bytes:
+        """Everything that the next step depends on, but for the kernels' addresses."""
+        manifests = {slot: manifest.decode() for slot, manifest in self.manifests.items()}
+        head = json.dumps({"instruments": self.instruments, "manifests": manifests}).encode()
+        return len(head).to_bytes(8, "little") + head + self.record.tobytes()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Raises BadInput when the snapshot is of another layout."""
+        head_bytes = int.from_bytes(snapshot[:8], "little")
+        body = snapshot[8 + head_bytes :]
+        if len(body) != STATE.itemsize:
+            raise BadInput("snapshot", "state", f"{len(body)} bytes", f"{STATE.itemsize} bytes")
+        head = json.loads(snapshot[8 : 8 + head_bytes])
+        self.record[:] = np.frombuffer(body, STATE)
+        self.instruments = head["instruments"]
+        self.manifests = {int(slot): text.encode() for slot, text in head["manifests"].items()}
+        self.kernels[:] = 0
+        for slot, manifest in self.manifests.items():
+            self.kernels[slot] = self._load(manifest).kernel
+
+    def state_hash(self) -> str:
+        """SHA-256 (hex) over the whole state."""
+        return sha256(self.record.tobytes()).hexdigest()
+
+    def _set_instruments(self, symbols: list[str]) -> None:
+        if len(symbols) > INSTRUMENTS:
+            raise BadInput("instruments", "symbols", len(symbols), f"at most {INSTRUMENTS}")
+        if self.instruments and symbols[: len(self.instruments)] != self.instruments:
+            raise BadInput("instruments", "symbols", symbols, "the same instruments, in their order, and new ones after")
+        self.instruments = list(symbols)
+        self.state["instruments"] = len(symbols)
+
+    def _set_manifest(self, strategy: int, manifest: bytes) -> None:
+        loaded = self._load(manifest)
+        slot = self.state["slots"][strategy]
+        for field in ("limits", "interests", "parameters", "artifact", "memory"):
+            slot[field] = np.zeros_like(slot[field])
+        self.state["positions"][strategy] = 0
+        for kind in loaded.interests:
+            slot["interests"][kind] = 1
+        slot["capital"] = loaded.capital
+        slot["state"] = StrategyState.LOADING
+        self.kernels[strategy] = loaded.kernel
+        self.manifests[strategy] = manifest
+
+    def _fill(self, strategy: int, field: str, payload: bytes, capacity: int) -> None:
+        if len(payload) > capacity:
+            raise BadInput("blob_size", field, len(payload), f"at most {capacity} bytes")
+        target = self.state["slots"][strategy][field]
+        target[:] = 0
+        target[: len(payload)] = np.frombuffer(payload, np.uint8)
+
+    def _open_children(self, slot: int) -> bool:
+        return bool(self.state["positions"][slot]["child"].any())

@@ -1,0 +1,172 @@
+"""Market data: books, the touch, trades, the bar being built."""
+
+from numba import njit
+
+from engine.core import books
+from engine.core.events import Kind, Session, TradingStatus
+from engine.core.outputs import emit, emit_anomaly
+from engine.core.positions import mark_price
+from engine.core.state import Anomaly, Phase
+
+ADD = int(Kind.ADD)
+EXECUTE = int(Kind.EXECUTE)
+REDUCE = int(Kind.REDUCE)
+DELETE = int(Kind.DELETE)
+REPLACE = int(Kind.REPLACE)
+TRADE = int(Kind.TRADE)
+QUOTE = int(Kind.QUOTE)
+BAR = int(Kind.BAR)
+STATUS = int(Kind.STATUS)
+TRADING = int(TradingStatus.TRADING)
+START_OF_MESSAGES = int(Session.START_OF_MESSAGES)
+SESSION_OPEN = int(Session.OPEN)
+SESSION_CLOSE = int(Session.CLOSE)
+BOOK_UNKNOWN_ORDER = int(Anomaly.BOOK_UNKNOWN_ORDER)
+BOOK_FULL = int(Anomaly.BOOK_FULL)
+PRE_OPEN, OPEN, CLOSED = int(Phase.PRE_OPEN), int(Phase.OPEN), int(Phase.CLOSED)
+
+
+@njit(cache=True)
+def on_market_data(state, out, event):
+    """Applies one message to its instrument's book, touch and bar."""
+    kind = event.kind
+    instrument = event.instrument
+    if kind == QUOTE:
+        _on_quote(state.market[instrument], event)
+    elif kind == BAR:
+        _on_bar(state, instrument, event)
+    elif kind == STATUS:
+        state.market[instrument].trading = 1 if event.code == TRADING else 0
+    elif kind == TRADE:
+        _trade(state, instrument, event.price, event.qty)
+    else:
+        _on_book_message(state, out, instrument, event)
+        _read_touch(state, instrument)
+
+
+@njit(cache=True)
+def _on_book_message(state, out, instrument, event):
+    kind = event.kind
+    book = state.books
+    known = True
+    if kind == ADD:
+        if not books.add(book, instrument, 0 if event.side > 0 else 1, event.order_id, event.price, event.qty):
+            emit_anomaly(state, out, BOOK_FULL, instrument, kind, event.order_id)
+    elif kind == EXECUTE:
+        resting = books.reduce(book, event.order_id, event.qty)
+        known = resting > 0
+        price = event.price if event.price > 0 else resting
+        if price > 0:
+            _trade(state, instrument, price, event.qty)
+    elif kind == REDUCE:
+        known = books.reduce(book, event.order_id, event.qty) > 0
+    elif kind == DELETE:
+        known = books.delete(book, event.order_id) > 0
+    elif kind == REPLACE:
+        known = books.replace(book, event.ref, event.order_id, event.price, event.qty)
+    if not known:
+        emit_anomaly(state, out, BOOK_UNKNOWN_ORDER, instrument, kind, event.order_id)
+
+
+@njit(cache=True, inline="always")
+def _read_touch(state, instrument):
+    book = state.books
+    market = state.market[instrument]
+    market.bid = book.levels[instrument, 0, 0].price
+    market.bid_size = book.levels[instrument, 0, 0].qty
+    market.ask = book.levels[instrument, 1, 0].price
+    market.ask_size = book.levels[instrument, 1, 0].qty
+
+
+@njit(cache=True, inline="always")
+def _on_quote(market, event):
+    market.bid = event.bid
+    market.bid_size = event.bid_size
+    market.ask = event.ask
+    market.ask_size = event.ask_size
+
+
+@njit(cache=True)
+def _trade(state, instrument, price, qty):
+    state.market[instrument].last = price
+    bar = state.bars[instrument]
+    if bar.volume == 0:
+        bar.open = price
+        bar.high = price
+        bar.low = price
+    bar.high = max(bar.high, price)
+    bar.low = min(bar.low, price)
+    bar.close = price
+    bar.volume += qty
+
+
+@njit(cache=True)
+def _on_bar(state, instrument, event):
+    """A bar that arrives closed (daily history) stands for the one the step would have closed."""
+    market = state.market[instrument]
+    market.open = event.open
+    market.high = event.high
+    market.low = event.low
+    market.close = event.close
+    market.volume = event.volume
+    market.last = event.close
+    market.bar_date = state.date
+
+
+@njit(cache=True)
+def on_session(state, out, event):
+    """Moves the session's phase; books begin empty each day, bars close with the session."""
+    if event.code == START_OF_MESSAGES:
+        state.date = event.date
+        state.phase = PRE_OPEN
+        books.clear(state.books)
+        for instrument in range(state.instruments):
+            market = state.market[instrument]
+            market.bid = 0
+            market.bid_size = 0
+            market.ask = 0
+            market.ask_size = 0
+            _start_bar(state.bars[instrument])
+    elif event.code == SESSION_OPEN:
+        state.phase = OPEN
+        for strategy in range(len(state.slots)):
+            if state.slots[strategy].state:
+                for instrument in range(state.instruments):
+                    state.positions[strategy, instrument].rejected_parent = 0
+    elif event.code == SESSION_CLOSE:
+        state.phase = CLOSED
+        for instrument in range(state.instruments):
+            _close_bar(state, out, instrument)
+
+
+@njit(cache=True, inline="always")
+def _start_bar(bar):
+    bar.open = 0
+    bar.high = 0
+    bar.low = 0
+    bar.close = 0
+    bar.volume = 0
+
+
+@njit(cache=True)
+def _close_bar(state, out, instrument):
+    """Closes the session's bar: from its trades, or without any from the mark, with volume 0."""
+    market = state.market[instrument]
+    if market.bar_date == state.date:
+        return
+    bar = state.bars[instrument]
+    if bar.volume:
+        market.open, market.high, market.low, market.close = bar.open, bar.high, bar.low, bar.close
+    else:
+        mark = mark_price(market)
+        if mark == 0:
+            return
+        market.open, market.high, market.low, market.close = mark, mark, mark, mark
+    market.volume = bar.volume
+    market.bar_date = state.date
+    record = emit(state, out, BAR, instrument, 0, 0)
+    record.open = market.open
+    record.high = market.high
+    record.low = market.low
+    record.close = market.close
+    record.volume = market.volume

@@ -1,0 +1,157 @@
+"""The engine's whole state: one structured record of fixed capacities, dumpable and comparable by hash.
+
+Prices in 1/10,000, quantities in shares, money in 1/10,000 of the currency, times in ns UTC on the
+engine's clock.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from engine.core.books import books_dtype
+
+INSTRUMENTS = 512
+STRATEGIES = 16
+ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
+PARAMETER_BYTES = 1024
+ARTIFACT_BYTES = 128 * 1024
+MEMORY_BYTES = 256 * 1024
+
+
+class Phase(IntEnum):
+    """Where the session is."""
+
+    CLOSED = 0
+    PRE_OPEN = 1
+    OPEN = 2
+
+
+class StrategyState(IntEnum):
+    NONE = 0
+    LOADING = 1
+    RUNNING = 2
+    PAUSED = 3
+    FLATTENING = 4
+    STOPPED = 5
+    FAULTED = 6
+
+
+class Anomaly(IntEnum):
+    """What should not happen, happened, was counted, and did no harm."""
+
+    UNKNOWN_ORDER = 1
+    ILLEGAL_MOVE = 2
+    ORDER_TABLE_FULL = 3
+    KERNEL_FAULT = 4
+    TARGET_OUT_OF_RANGE = 5
+    BOOK_UNKNOWN_ORDER = 6
+    BOOK_FULL = 7
+    OVERFILL = 8
+
+
+# What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
+MARKET = np.dtype(
+    [
+        ("bid", "<i8"),
+        ("bid_size", "<i8"),
+        ("ask", "<i8"),
+        ("ask_size", "<i8"),
+        ("last", "<i8"),
+        ("open", "<i8"),
+        ("high", "<i8"),
+        ("low", "<i8"),
+        ("close", "<i8"),
+        ("volume", "<i8"),
+        ("bar_date", "<i8"),
+        ("trading", "<i8"),
+    ]
+)
+
+# The bar that is being built.
+BAR = np.dtype([("open", "<i8"), ("high", "<i8"), ("low", "<i8"), ("close", "<i8"), ("volume", "<i8")])
+
+LIMITS = np.dtype(
+    [
+        ("max_order_qty", "<i8"),
+        ("max_order_notional", "<i8"),
+        ("max_position_qty", "<i8"),
+        ("max_gross_notional", "<i8"),
+    ]
+)
+
+# ``cost`` is what the open quantity was bought for (negative for shorts): cost / position = average cost.
+POSITION = np.dtype(
+    [
+        ("position", "<i8"),
+        ("cost", "<i8"),
+        ("realised", "<i8"),
+        ("fees", "<i8"),
+        ("working_buy", "<i8"),
+        ("working_sell", "<i8"),
+        ("target", "<i8"),
+        ("parent", "<i8"),
+        ("child", "<i8"),
+        ("rejected_parent", "<i8"),
+    ]
+)
+
+ORDER = np.dtype(
+    [
+        ("order_id", "<i8"),
+        ("parent", "<i8"),
+        ("price", "<i8"),
+        ("qty", "<i8"),
+        ("filled", "<i8"),
+        ("sent_at", "<i8"),
+        ("instrument", "<i4"),
+        ("strategy", "<i4"),
+        ("state", "<i4"),
+        ("side", "<i4"),
+    ]
+)
+
+SLOT = np.dtype(
+    [
+        ("state", "<i8"),
+        ("capital", "<i8"),
+        ("limits", LIMITS),
+        ("interests", "u1", (128,)),
+        ("parameters", "u1", (PARAMETER_BYTES,)),
+        ("artifact", "u1", (ARTIFACT_BYTES,)),
+        ("memory", "u1", (MEMORY_BYTES,)),
+    ]
+)
+
+BOOKS = books_dtype(instruments=INSTRUMENTS, orders=1 << 16, levels=256)
+
+STATE = np.dtype(
+    [
+        ("now", "<i8"),
+        ("date", "<i8"),
+        ("phase", "<i8"),
+        ("instruments", "<i8"),
+        ("venue_up", "<i8"),
+        ("feed_stale", "<i8"),
+        ("events", "<i8"),
+        ("emitted", "<i8"),  # records that the current step has written
+        ("anomalies", "<i8"),
+        ("next_order_id", "<i8"),
+        ("next_parent", "<i8"),
+        ("next_deadline", "<i8"),
+        ("timer_interval", "<i8"),
+        ("reprice_after", "<i8"),
+        ("fee_per_share", "<i8"),
+        ("firm_limits", LIMITS),
+        ("market", MARKET, (INSTRUMENTS,)),
+        ("bars", BAR, (INSTRUMENTS,)),
+        ("orders", ORDER, (ORDERS,)),
+        ("slots", SLOT, (STRATEGIES,)),
+        ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("books", BOOKS),
+    ]
+)
+
+# The most records one step can emit: a bar an instrument, and for each strategy its kernel's records
+# (KERNEL_RECORDS at the most) and a cancel for each instrument.
+KERNEL_RECORDS = 1024
+OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + INSTRUMENTS)

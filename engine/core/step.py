@@ -1,0 +1,175 @@
+"""The step: one event in, the records it causes out. Everything that trades goes through here.
+
+``step`` depends on nothing but its arguments, allocates nothing and reads no clock. Backtest, replay,
+paper and live call this same function.
+"""
+
+from numba import njit
+
+from engine.core.events import Command, Kind, Session
+from engine.core.kernels import call_kernel
+from engine.core.market import on_market_data, on_session
+from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
+from engine.core.reports import on_order_session, on_report, stop_when_flat
+from engine.core.state import KERNEL_RECORDS, Anomaly, StrategyState
+from engine.core.targets import cancel_working, work_instrument
+
+LAST_MARKET_DATA = int(Kind.STATUS)
+SESSION = int(Kind.SESSION)
+STALE = int(Kind.STALE)
+ACCEPTED = int(Kind.ACCEPTED)
+REJECTED = int(Kind.REJECTED)
+ORDER_SESSION = int(Kind.ORDER_SESSION)
+TARGET = int(Kind.TARGET)
+TIMER = int(Kind.TIMER)
+COMMAND = int(Kind.COMMAND)
+ANOMALY = int(Kind.ANOMALY)
+BLOB = int(Kind.BLOB)
+SESSION_CLOSE = int(Session.CLOSE)
+SESSION_OPEN = int(Session.OPEN)
+START, PAUSE = int(Command.START), int(Command.PAUSE)
+STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
+RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
+FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
+FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
+KERNEL_FAULT = int(Anomaly.KERNEL_FAULT)
+TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
+
+
+@njit(cache=True)
+def step(state, kernels, events, index, out):
+    """Applies ``events[index]`` to ``state``; returns how many records of ``out`` it wrote.
+
+    ``state`` is one STATE record, ``kernels`` int64[STRATEGIES] of kernel addresses (0: none), ``out``
+    EVENT[OUTPUTS] or longer.
+    """
+    event = events[index]
+    kind = event.kind
+    state.emitted = 0
+    state.events += 1
+    state.now = event.ts_recv
+    if kind <= LAST_MARKET_DATA:
+        if 0 <= event.instrument < state.instruments:
+            on_market_data(state, out, event)
+            work_instrument(state, out, event.instrument)
+    elif kind == SESSION:
+        on_session(state, out, event)
+    elif kind == STALE:
+        state.feed_stale = event.code
+    elif ACCEPTED <= kind <= REJECTED:
+        instrument = on_report(state, out, event)
+        if instrument >= 0:
+            work_instrument(state, out, instrument)
+    elif kind == ORDER_SESSION:
+        on_order_session(state, out, event)
+    elif kind == COMMAND:
+        _on_command(state, out, event)
+    elif kind == TIMER:
+        _on_timer(state, out)
+    for strategy in range(len(state.slots)):
+        if state.slots[strategy].interests[kind]:
+            _call_kernel(state, kernels, events, index, out, strategy)
+    if kind == SESSION and event.code == SESSION_CLOSE:
+        for strategy in range(len(state.slots)):
+            if state.slots[strategy].state != NONE:
+                emit_equity(state, out, strategy, 1)
+    return state.emitted
+
+
+@njit(cache=True)
+def _call_kernel(state, kernels, events, index, out, strategy):
+    slot = state.slots[strategy]
+    if kernels[strategy] == 0:
+        return
+    if events[index].kind == BLOB:  # an artifact was loaded: its own strategy's alone, in whatever state
+        if events[index].strategy != strategy:
+            return
+    elif not RUNNING <= slot.state <= FLATTENING:
+        return
+    answer = call_kernel(
+        kernels[strategy],
+        events.ctypes.data + index * events.itemsize,
+        state.market.ctypes.data,
+        state.instruments,
+        slot.parameters.ctypes.data,
+        slot.artifact.ctypes.data,
+        slot.memory.ctypes.data,
+        out.ctypes.data + state.emitted * out.itemsize,
+    )
+    if answer <= 0 or answer > KERNEL_RECORDS + 1:
+        emit_anomaly(state, out, KERNEL_FAULT, -1, answer, strategy)
+        cancel_working(state, out, strategy)
+        set_strategy_state(state, out, strategy, FAULTED)
+        return
+    for position in range(state.emitted, state.emitted + answer - 1):
+        _complete(state, out[position], strategy)
+    state.emitted += answer - 1
+
+
+@njit(cache=True)
+def _complete(state, record, strategy):
+    """Fills in what a kernel's record does not know, and takes its targets over."""
+    record.ts_event = state.now
+    record.ts_recv = state.now
+    record.venue = 0
+    record.flags = 0
+    record.strategy = strategy
+    if record.kind != TARGET:
+        return
+    if not 0 <= record.instrument < state.instruments:
+        state.anomalies += 1
+        record.kind = ANOMALY
+        record.code = TARGET_OUT_OF_RANGE
+        return
+    if state.slots[strategy].state == FLATTENING:
+        record.target = 0
+    set_target(state, strategy, record.instrument, record.target)
+    record.parent_id = state.positions[strategy, record.instrument].parent
+
+
+@njit(cache=True)
+def set_target(state, strategy, instrument, target):
+    """A new target is a new parent order."""
+    position = state.positions[strategy, instrument]
+    if position.target != target:
+        position.target = target
+        position.parent = state.next_parent
+        state.next_parent += 1
+
+
+@njit(cache=True)
+def _on_command(state, out, event):
+    strategy = event.strategy
+    slot = state.slots[strategy]
+    if slot.state == NONE or slot.state == FAULTED and event.command == START:
+        return
+    if event.command == START:
+        set_strategy_state(state, out, strategy, RUNNING)
+        return
+    cancel_working(state, out, strategy)
+    if event.command == PAUSE:
+        set_strategy_state(state, out, strategy, PAUSED)
+    elif event.command == STOP:
+        set_strategy_state(state, out, strategy, STOPPED)
+    elif event.command == FLATTEN:
+        set_strategy_state(state, out, strategy, FLATTENING)
+        for instrument in range(state.instruments):
+            set_target(state, strategy, instrument, 0)
+            state.positions[strategy, instrument].rejected_parent = 0
+        stop_when_flat(state, out, strategy)
+
+
+@njit(cache=True)
+def _on_timer(state, out):
+    """Marks every strategy to market, and says when it wants to be woken next."""
+    for strategy in range(len(state.slots)):
+        if state.slots[strategy].state != NONE:
+            emit_equity(state, out, strategy, 0)
+    state.next_deadline = state.now + state.timer_interval
+
+
+
+@njit(cache=True)
+def apply(states, kernels, events, index, out):
+    """``step`` for callers in Python: ``states`` is STATE[1], which numba takes ten times faster than a record."""
+    return step(states[0], kernels, events, index, out)

@@ -1,0 +1,81 @@
+"""The simulated venue for bars: what a daily backtest's orders meet.
+
+A historic bar cannot be changed and shows no depth, so an order is executed whole, at once, at the quote
+that the replay shows at the open (the bar's open, half a spread worse; the close where the history has
+no opens). Acceptance and execution are ordinary order reports and pass through the step like a real
+venue's.
+"""
+
+from numba import njit
+
+from engine.core.events import Kind
+from engine.core.orders import leaves, order_by_id
+from engine.core.state import OUTPUTS
+from engine.core.step import step
+
+ORDER_NEW = int(Kind.ORDER_NEW)
+ORDER_CANCEL = int(Kind.ORDER_CANCEL)
+ACCEPTED = int(Kind.ACCEPTED)
+EXECUTION = int(Kind.EXECUTION)
+CANCELED = int(Kind.CANCELED)
+USER_REQUESTED = ord("U")
+
+
+@njit(cache=True)
+def replay(states, kernels, events, start, out, answers, log, kept):
+    """Steps ``events[start:]`` and answers every order; returns (events taken, records logged).
+
+    ``out`` is EVENT[2 * OUTPUTS], ``answers`` EVENT[2], ``log`` takes the outputs whose kind ``kept``
+    (uint8[128]) marks. Stops early when ``log`` might not hold what the next event causes.
+    """
+    state = states[0]
+    logged = 0
+    for index in range(start, len(events)):
+        if len(log) - logged < len(out):
+            return index - start, logged
+        emitted = step(state, kernels, events, index, out)
+        answered = 0
+        while answered < emitted:
+            emitted = _answer(state, kernels, out, answered, emitted, answers)
+            answered += 1
+        for position in range(emitted):
+            if kept[out[position].kind]:
+                log[logged] = out[position]
+                logged += 1
+    return len(events) - start, logged
+
+
+@njit(cache=True)
+def _answer(state, kernels, out, position, emitted, answers):
+    """What the venue makes of ``out[position]``; returns the records in ``out`` with what that caused."""
+    kind = out[position].kind
+    if kind == ORDER_NEW:
+        order = out[position]
+        _report(answers[0], order, ACCEPTED)
+        emitted += step(state, kernels, answers, 0, out[emitted : emitted + OUTPUTS])
+        _report(answers[0], order, EXECUTION)
+        answers[0].ref = order.order_id
+        return emitted + step(state, kernels, answers, 0, out[emitted : emitted + OUTPUTS])
+    if kind == ORDER_CANCEL:
+        _report(answers[0], out[position], CANCELED)
+        order = state.orders[order_by_id(state.orders, out[position].order_id)]
+        answers[0].qty = leaves(order)
+        answers[0].reason = USER_REQUESTED
+        return emitted + step(state, kernels, answers, 0, out[emitted : emitted + OUTPUTS])
+    return emitted
+
+
+@njit(cache=True, inline="always")
+def _report(report, order, kind):
+    report.ts_event = order.ts_event
+    report.ts_recv = order.ts_recv
+    report.instrument = order.instrument
+    report.kind = kind
+    report.side = order.side
+    report.venue = 0
+    report.flags = 0
+    report.order_id = order.order_id
+    report.price = order.price
+    report.qty = order.qty
+    report.ref = 0
+    report.strategy = 0
