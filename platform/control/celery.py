@@ -20,4 +20,9 @@ app.conf.beat_schedule = {
         "schedule": 1.0,
         "options": {"expires": 5},
     },
+    "requeue-lost-backtests": {
+        "task": "control.backtests.tasks.requeue",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
 }

@@ -1,0 +1,28 @@
+"""What each engine node said last."""
+
+from django.db import models
+
+
+class NodeStatus(models.Model):
+    """The newest heartbeat of a node. ``received_at`` is the wall clock here, ``session_time`` the engine's."""
+
+    node = models.OneToOneField("deployments.Node", on_delete=models.CASCADE, related_name="status")
+    received_at = models.DateTimeField()
+    journal = models.CharField(max_length=64)
+    build = models.CharField(max_length=64)
+    venue = models.CharField(max_length=16)
+    revision = models.BigIntegerField()
+    core_alive = models.BooleanField()
+    session_date = models.DateField(null=True)
+    session_phase = models.CharField(max_length=16)
+    session_time = models.BigIntegerField()
+    feed_age_ms = models.BigIntegerField()
+    venue_connected = models.BooleanField()
+    events = models.BigIntegerField()
+    anomalies = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "node statuses"
+
+    def __str__(self) -> str:
+        return f"{self.node_id} at {self.received_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,50 @@
+"""Writing what nodes say of themselves."""
+
+import datetime as dt
+
+from django.db import transaction
+from django.utils import timezone
+
+from control.deployments.models import Node
+from control.deployments.selectors import desired_for
+from control.deployments.services import deployments_reported, node_seen
+from control.monitoring.models import NodeStatus
+from engine import messages
+
+
+@transaction.atomic
+def heartbeat_record(
+    *, node: Node, epoch: int, hello: messages.Hello, heartbeat: messages.Heartbeat
+) -> messages.Desired:
+    """Keep the newest heartbeat and what the engine makes of its deployments; returns the desired state.
+
+    No audit row by itself: a heartbeat is telemetry. Changes of a deployment's state have theirs. A link that
+    is not the node's newest (``epoch``) changes nothing.
+    """
+    if Node.objects.values_list("epoch", flat=True).get(pk=node.pk) == epoch:
+        node_seen(node=node)
+        deployments_reported(node=node, applied=heartbeat.deployments)
+        NodeStatus.objects.update_or_create(node=node, defaults=_fields(hello, heartbeat))
+    return desired_for(node)
+
+
+def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, object]:
+    return {
+        "received_at": timezone.now(),
+        "journal": hello.journal,
+        "build": hello.build,
+        "venue": hello.venue,
+        "revision": heartbeat.revision,
+        "core_alive": heartbeat.core_alive,
+        "session_date": _date(heartbeat.session_date),
+        "session_phase": heartbeat.session_phase,
+        "session_time": heartbeat.session_time,
+        "feed_age_ms": heartbeat.feed_age_ms,
+        "venue_connected": heartbeat.venue_connected,
+        "events": heartbeat.events,
+        "anomalies": heartbeat.anomalies,
+    }
+
+
+def _date(yyyymmdd: int) -> dt.date | None:
+    return dt.date(yyyymmdd // 10_000, yyyymmdd // 100 % 100, yyyymmdd % 100) if yyyymmdd else None

@@ -1,0 +1,234 @@
+"""What engines report: the batches that arrived, and the rows that are folded out of them.
+
+Prices and money are decimals of the currency with four places, quantities whole shares. ``ts`` is the
+engine's clock (the session clock in simulations) in UTC, cut to microseconds.
+"""
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+
+from engine.core.events import PRICE_SCALE
+
+SIDES = [("buy", "Buy"), ("sell", "Sell")]
+PLACES = 4
+assert PRICE_SCALE == 10**PLACES, "the database keeps exactly what the engine counts"
+
+
+class Price(models.DecimalField):
+    """A price: what one share costs."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**({"max_digits": 18, "decimal_places": PLACES} | options))
+
+
+class Money(models.DecimalField):
+    """An amount of the currency, signed."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**({"max_digits": 20, "decimal_places": PLACES} | options))
+
+
+class Journal(models.Model):
+    """One journal of one node, and how far it is in the database. Its row lock orders the commits."""
+
+    node = models.ForeignKey("deployments.Node", on_delete=models.PROTECT, related_name="journals")
+    journal = models.CharField(max_length=64)
+    venue = models.CharField(max_length=16)
+    build = models.CharField(max_length=64)
+    committed = models.BigIntegerField(default=0)
+    opened_at = models.DateTimeField(auto_now_add=True)
+    linked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "journal"], name="journal_once"),
+            models.CheckConstraint(condition=Q(committed__gte=0), name="journal_committed_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.node_id}/{self.journal} up to {self.committed}"
+
+
+class ReportBatch(models.Model):
+    """A committed batch: journal records after ``first`` up to and including ``last``."""
+
+    node = models.ForeignKey("deployments.Node", on_delete=models.PROTECT, related_name="batches")
+    journal = models.CharField(max_length=64)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    payload_hash = models.CharField(max_length=64)
+    reports = models.PositiveIntegerField()
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "report batches"
+        constraints = [
+            models.UniqueConstraint(fields=["node", "journal", "last"], name="batch_once"),
+            models.CheckConstraint(condition=Q(last__gt=F("first")), name="batch_goes_forward"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.journal} ({self.first}, {self.last}]"
+
+
+class Order(models.Model):
+    """A child order, in the state last reported."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="orders")
+    order_id = models.BigIntegerField()
+    parent_id = models.BigIntegerField()
+    symbol = models.CharField(max_length=16)
+    side = models.CharField(max_length=4, choices=SIDES)
+    state = models.CharField(max_length=20)
+    price = Price()
+    qty = models.BigIntegerField()
+    filled = models.BigIntegerField()
+    reason = models.CharField(max_length=200, blank=True)
+    sent_at = models.DateTimeField()
+    ts = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "order_id"], name="order_once"),
+            models.CheckConstraint(condition=Q(side__in=["buy", "sell"]), name="order_side"),
+        ]
+        indexes = [models.Index(fields=["deployment", "-ts"], name="order_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.side} {self.qty} {self.symbol}: {self.state}"
+
+
+class Fill(models.Model):
+    """An execution of an order of ours. Written once, never changed.
+
+    A venue's match number names the execution; where two orders of ours meet, both sides carry the same
+    number, so the side belongs to the key.
+    """
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="fills")
+    venue = models.CharField(max_length=16)
+    trade_date = models.DateField()
+    execution_id = models.BigIntegerField()
+    order_id = models.BigIntegerField()
+    symbol = models.CharField(max_length=16)
+    side = models.CharField(max_length=4, choices=SIDES)
+    price = Price()
+    qty = models.BigIntegerField()
+    ts = models.DateTimeField()
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["venue", "trade_date", "execution_id", "side"], name="fill_once"),
+            models.CheckConstraint(condition=Q(side__in=["buy", "sell"]), name="fill_side"),
+            models.CheckConstraint(condition=Q(qty__gt=0) & Q(price__gt=0), name="fill_positive"),
+        ]
+        indexes = [models.Index(fields=["deployment", "-ts"], name="fill_newest")]
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.execution_id} {self.side} {self.qty} {self.symbol} @ {self.price}"
+
+
+class Position(models.Model):
+    """What a deployment holds of a symbol, as last reported."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="positions")
+    symbol = models.CharField(max_length=16)
+    qty = models.BigIntegerField()
+    average_cost = Price()
+    realised = Money()
+    fees = Money()
+    ts = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deployment", "symbol"], name="position_once")]
+
+    def __str__(self) -> str:
+        return f"{self.qty} {self.symbol}"
+
+
+class EquityPoint(models.Model):
+    """Equity at a session's close."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="equity_points")
+    ts = models.DateTimeField()
+    equity = Money()
+    unrealised = Money()
+    realised = Money()
+    gross = Money()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deployment", "ts"], name="equity_point_once")]
+
+    def __str__(self) -> str:
+        return f"{self.ts:%Y-%m-%d} {self.equity}"
+
+
+class SignalPoint(models.Model):
+    """What a pair looked like when the strategy decided. ``z`` is null where it is not defined yet."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="signal_points")
+    ts = models.DateTimeField()
+    pair = models.CharField(max_length=33)
+    z = models.FloatField(null=True)
+    spread = models.FloatField()
+    hedge_ratio = models.FloatField()
+    stance = models.SmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "pair", "ts"], name="signal_point_once"),
+            models.CheckConstraint(condition=Q(stance__in=[-1, 0, 1]), name="signal_stance"),
+        ]
+        indexes = [models.Index(fields=["deployment", "-ts"], name="signal_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.pair} z {self.z} stance {self.stance:+d}"
+
+
+class Reject(models.Model):
+    """An order that a pre-trade limit refused: the limit's value and what the order would have made it."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="rejects")
+    ts = models.DateTimeField()
+    symbol = models.CharField(max_length=16)
+    limit = models.CharField(max_length=40)
+    level = models.CharField(max_length=40)
+    value = models.BigIntegerField()
+    order_value = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["deployment", "-ts"], name="reject_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol}: {self.limit} of {self.level}"
+
+
+class Incident(models.Model):
+    """Something that should not have happened. The same thing again counts up instead of piling up.
+
+    ``subject`` tells apart what may happen to several things (a journal and record, an address).
+    """
+
+    code = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    node = models.ForeignKey("deployments.Node", null=True, on_delete=models.PROTECT, related_name="incidents")
+    deployment = models.ForeignKey(
+        "deployments.Deployment", null=True, on_delete=models.PROTECT, related_name="incidents"
+    )
+    message = models.CharField(max_length=400)
+    detail = models.JSONField(default=dict)
+    occurrences = models.PositiveBigIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["code", "subject", "node"], name="incident_once", nulls_distinct=False)
+        ]
+        indexes = [models.Index(fields=["-last_at"], name="incident_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"

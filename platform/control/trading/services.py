@@ -1,0 +1,165 @@
+"""Every write that the engine link asks for: opening a link, committing a batch, refusing what is wrong.
+
+Each is one transaction. The consumer (``link.py``) answers the engine only after it.
+"""
+
+from dataclasses import dataclass
+
+import psycopg
+from django.db import DataError, IntegrityError, transaction
+from django.utils import timezone
+
+from control.audit.services import record
+from control.deployments.models import Node
+from control.deployments.services import node_attach
+from control.trading import incidents
+from control.trading.fold import fold
+from control.trading.models import Journal, ReportBatch
+from engine import messages
+
+
+class LinkRefused(Exception):
+    """What the link will not take: a code for the agent, a sentence, and whether it must stop."""
+
+    def __init__(self, code: str, reason: str, *, fatal: bool = False) -> None:
+        self.code, self.reason, self.fatal = code, reason, fatal
+        super().__init__(reason)
+
+    def as_message(self) -> messages.Refused:
+        return messages.Refused(self.code, self.reason, self.fatal)
+
+
+class _Incident(LinkRefused):
+    """A refusal that is written down, in a transaction of its own, once the refused one is rolled back."""
+
+    def __init__(self, code: str, subject: str, reason: str) -> None:
+        self.subject = subject
+        super().__init__(code, reason, fatal=True)
+
+
+@dataclass(frozen=True)
+class Link:
+    """An open link: the node's epoch that it holds, and how far its journal is committed."""
+
+    epoch: int
+    committed: int
+
+
+@transaction.atomic
+def link_open(*, node: Node, hello: messages.Hello) -> Link:
+    """Make ``hello``'s agent the node's one link; whichever link was open before is fenced by the epoch.
+
+    The newest wins, since a half-open connection of a dead agent must not lock out its successor. Raises
+    ``LinkRefused`` when ``hello`` names another node than the token does.
+    """
+    if hello.node != node.name:
+        raise LinkRefused("wrong_node", f"This token is node {node.name}'s, not {hello.node}'s.", fatal=True)
+    # Locks in batch_commit's order: the journal, then the node.
+    journal, _created = Journal.objects.update_or_create(
+        node=node,
+        journal=hello.journal,
+        defaults={"venue": hello.venue, "build": hello.build, "linked_at": timezone.now()},
+    )
+    epoch = node_attach(node=node, journal=hello.journal, build=hello.build)
+    return Link(epoch, journal.committed)
+
+
+def batch_commit(*, node: Node, batch: messages.ReportBatch, epoch: int | None = None) -> int:
+    """Fold ``batch`` into the database, all or nothing; returns the journal record to acknowledge.
+
+    A batch whose key (node, journal, last) is stored already, with the same hash, is acknowledged again and
+    changes nothing. Raises ``LinkRefused``: ``journal_unknown`` (no Hello named it), ``gap`` (``first`` is not
+    what was committed last; nothing is lost, send from there), ``fenced`` (``epoch`` is not the node's newest),
+    and with an incident ``hash_mismatch`` (the reports are not what the hash says), ``batch_contradicted`` (the
+    key is stored with another hash), ``report_invalid`` (a value that no row can hold).
+    """
+    try:
+        with transaction.atomic():
+            return _commit(node, batch, epoch)
+    except _Incident as refused:
+        _write_down(node, batch, refused)
+        raise
+    except (DataError, IntegrityError, ValueError, OverflowError) as error:
+        if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+            raise  # another node's link wrote the same execution this instant: the agent sends it again
+        reason = f"Batch {batch.last} of journal {batch.journal} holds a value that cannot be stored: {error}"
+        invalid = _Incident("report_invalid", _subject(batch), reason)
+        _write_down(node, batch, invalid)
+        raise invalid from error
+
+
+def _commit(node: Node, batch: messages.ReportBatch, epoch: int | None) -> int:
+    journal = (
+        Journal.objects.select_for_update(of=("self",))
+        .select_related("node")
+        .filter(node=node, journal=batch.journal)
+        .first()
+    )
+    if journal is None:
+        raise LinkRefused("journal_unknown", f"No Hello of node {node.name} named journal {batch.journal}.", fatal=True)
+    if epoch is not None and journal.node.epoch != epoch:
+        raise LinkRefused("fenced", f"A newer link of node {node.name} is open.", fatal=True)
+    if messages.payload_hash(batch.reports) != batch.payload_hash:
+        reason = f"The reports of batch {batch.last} of journal {batch.journal} are not what its hash says."
+        raise _Incident("hash_mismatch", _subject(batch), reason)
+    if batch.last <= journal.committed:
+        return _again(node, batch, journal)
+    if batch.first != journal.committed:
+        raise _gap(batch, journal)
+    ReportBatch.objects.create(
+        node=node,
+        journal=batch.journal,
+        first=batch.first,
+        last=batch.last,
+        payload_hash=batch.payload_hash,
+        reports=len(batch.reports),
+    )
+    fold(journal.node, journal.venue, batch.journal, batch.reports)
+    Journal.objects.filter(pk=journal.pk).update(committed=batch.last)
+    return batch.last
+
+
+def _again(node: Node, batch: messages.ReportBatch, journal: Journal) -> int:
+    """A batch from the committed part of the journal: the same one is fine, another one is an incident."""
+    stored = ReportBatch.objects.filter(node=node, journal=batch.journal, last=batch.last).first()
+    if stored is None:
+        raise _gap(batch, journal)
+    if (stored.payload_hash, stored.first) != (batch.payload_hash, batch.first):
+        reason = f"Batch {batch.last} of journal {batch.journal} is committed with other content."
+        raise _Incident("batch_contradicted", _subject(batch), reason)
+    return batch.last
+
+
+def _gap(batch: messages.ReportBatch, journal: Journal) -> LinkRefused:
+    return LinkRefused(
+        "gap",
+        f"Batch ({batch.first}, {batch.last}] of journal {batch.journal} does not follow record {journal.committed}.",
+    )
+
+
+def _subject(batch: messages.ReportBatch) -> str:
+    return f"{batch.journal}/{batch.last}"
+
+
+@transaction.atomic
+def _write_down(node: Node, batch: messages.ReportBatch, refused: _Incident) -> None:
+    incidents.record(
+        code=refused.code,
+        subject=refused.subject,
+        node=node,
+        message=refused.reason,
+        detail={"first": batch.first, "last": batch.last, "payload_hash": batch.payload_hash},
+    )
+
+
+@transaction.atomic
+def link_refuse(*, code: str, subject: str, message: str, node: Node | None = None) -> None:
+    """Write down that a connection was turned away; the first of a kind also goes into the trail."""
+    incident, first = incidents.record(code=code, subject=subject, message=message, node=node)
+    if first:
+        record(
+            actor=f"node:{node.name}" if node else f"address:{subject}",
+            action="node.link_refuse",
+            target=incident,
+            detail={"code": code, "message": message},
+        )
