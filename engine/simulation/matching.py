@@ -94,8 +94,9 @@ def matching_state(instruments: int, next_match: int = 1) -> np.record:
     return state[0]
 
 
-def report_buffer(size: int = ORDERS + 2) -> np.ndarray:
-    """Where ``enter`` and the rest write their reports. One order makes at most ``ORDERS`` + 2 of them."""
+def report_buffer(size: int = 2 * ORDERS) -> np.ndarray:
+    """Where ``enter`` and the rest write their reports. One order makes at most ``ORDERS`` + 2 of them,
+    a step of all agents fewer than twice ``ORDERS``."""
     return np.zeros(size, REPORT)
 
 

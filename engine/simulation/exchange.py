@@ -1,0 +1,262 @@
+"""The simulated exchange, without sockets: wall time and messages in, datagrams and streams out.
+
+A trading day: half an hour before the opening the start-of-day messages (O, a directory and a trading state for each
+symbol, S); at 09:30 Q and the makers' first quotes; a step of the crowd each ``STEP_NS`` of wall time; at 16:00 M, then
+every order that is left expires, E, C, and the MoldUDP64 session (named by the date) ends. Orders match when they come.
+
+What a call returns may be sent at once: everything that an account is told in it is in the record already.
+"""
+
+import logging
+from collections.abc import Iterator
+from enum import Enum
+
+from engine.core.clock import SessionClock, midnight_ns
+from engine.protocols import itch
+from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
+from engine.simulation import flow, matching, wire
+from engine.simulation.accounts import CANCELED_TIMEOUT, OrderEntry
+from engine.simulation.market import Market
+from engine.simulation.record import Record
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+STEP_NS = 50_000_000
+KEPT_SESSIONS = 3  # trading days whose messages can be asked for again
+QUIET_DAY_SECONDS = 2.0  # the day length for which the crowd's rates are written down
+MESSAGES_PER_SECOND = 600.0
+THRESHOLD_SHARE = 0.35  # of a session's deviation: about 600 messages a second from 20 symbols in days of two seconds
+
+
+class Phase(Enum):
+    WAITING = "waiting"  # for the next day's start-of-day messages
+    PRE_OPEN = "pre_open"
+    OPEN = "open"
+    FINISHED = "finished"  # no trading days are left
+
+
+class Exchange:
+    """``clock`` runs over the days that are left to trade; ``finished`` says from the start that there are none."""
+
+    def __init__(
+        self,
+        market: Market,
+        clock: SessionClock,
+        record: Record,
+        accounts: list[str],
+        *,
+        seed: int,
+        messages_per_second: float = MESSAGES_PER_SECOND,
+        finished: bool = False,
+    ) -> None:
+        self.market, self.clock, self.record = market, clock, record
+        symbols = market.symbols
+        self.books = matching.matching_state(len(symbols), record.first_free_match_number)
+        busy = clock.day_seconds / QUIET_DAY_SECONDS
+        self.crowd = flow.flow_state(len(symbols), seed ^ clock.dates[0], max(busy, 1.0))
+        share = THRESHOLD_SHARE * (len(symbols) / 20 / busy * MESSAGES_PER_SECOND / messages_per_second) ** 0.5
+        self._threshold_share = min(max(share, 0.02), 1.5)
+        self._wire = wire.wire_state(symbols)
+        self._store = RetransmissionStore(max_sessions=KEPT_SESSIONS)
+        self._sender: Sender | None = None
+        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record)
+        self.phase = Phase.FINISHED if finished else Phase.WAITING
+        self._day = 0  # index into the clock's dates
+        self._step = 0  # the last step of the crowd
+        self._sent_at = 0  # wall time
+        self._warm_up()
+
+    @property
+    def trade_date(self) -> int:
+        """The day (yyyymmdd) of the session that was begun last, 0 before the first."""
+        return self.orders.now.trade_date
+
+    def cancel_leftovers(self, wall_ns: int) -> int:
+        """After a restart: tells accounts that what was working is cancelled; returns how many orders that were."""
+        self.orders.now.trade_date = self.record.state.started
+        self.orders.now.midnight = midnight_ns(self.record.state.started) if self.record.state.started else 0
+        self.orders.now.ts = self._closing_time()
+        cancelled = self.orders.cancel_leftovers()
+        self.record.commit()
+        return cancelled
+
+    def _closing_time(self) -> int:
+        """The close of the day that was cut off (it is over when anyone hears of it)."""
+        started = self.record.state.started
+        return SessionClock(0, [started], 1.0).close_ns(0) if started else 0
+
+    def _warm_up(self) -> None:
+        """Compiles everything before the first day, on the empty books of a session in which nobody is active."""
+        n = flow.step(self.books, self.crowd, 0.0, 0.5, self.orders.reports)
+        wire.encode(self._wire, 0, self.orders.reports, n)
+        flow.expire_all(self.books, self.crowd, self.orders.reports)
+        matching.enter(self.books, 0, 1, flow.TICK, 1, True, 0, 0, self.orders.reports, 0)
+        flow.absorb(self.crowd, self.orders.reports, 0, 0)
+        matching.reduce(self.books, 0, 0, self.orders.reports, 0)
+
+    # ---- time --------------------------------------------------------------------------------------
+
+    def deadline(self) -> int:
+        """The wall time (ns) at which ``on_time`` has something to do next."""
+        due = self._due()
+        if self._sender is None:
+            return due
+        return min(due, self._sent_at + SECOND)
+
+    def _due(self) -> int:
+        if self.phase is Phase.WAITING:
+            return self.clock.pre_open_wall_ns(self._day)
+        if self.phase is Phase.PRE_OPEN:
+            return self.clock.open_wall_ns(self._day)
+        if self.phase is Phase.OPEN:
+            next_step = self.clock.open_wall_ns(self._day) + (self._step + 1) * STEP_NS
+            return min(next_step, self.clock.close_wall_ns(self._day))
+        return 1 << 62
+
+    def on_time(self, wall_ns: int) -> list[bytes]:
+        """Does everything that is due at ``wall_ns``; returns the datagrams to send to every receiver."""
+        datagrams: list[bytes] = []
+        while self._due() <= wall_ns:
+            if self.phase is Phase.WAITING:
+                datagrams += self._begin_day(wall_ns)
+            elif self.phase is Phase.PRE_OPEN:
+                datagrams += self._open(wall_ns)
+            elif wall_ns >= self.clock.close_wall_ns(self._day):
+                datagrams += self._close(wall_ns)
+            else:
+                datagrams += self._let_crowd_act(wall_ns)
+        self.record.commit()
+        if self._sender and wall_ns - self._sent_at >= SECOND and not datagrams:
+            datagrams = [beat for beat in [self._sender.heartbeat(wall_ns)] if beat]
+        if datagrams:
+            self._sent_at = wall_ns
+        return datagrams
+
+    def _set_time(self, session_ns: int) -> None:
+        """Time never goes back, whatever the wall clock does."""
+        self.orders.now.ts = max(self.orders.now.ts, session_ns)
+
+    def _begin_day(self, wall_ns: int) -> list[bytes]:
+        date = self.clock.dates[self._day]
+        self.record.start_day(date)
+        day = self.market.day(date)
+        flow.start_day(self.crowd, day.opens, day.closes, day.deviations, self._threshold_share)
+        now = self.orders.now
+        now.trade_date, now.midnight = date, midnight_ns(date)
+        self._set_time(self.clock.session_ns(self.clock.pre_open_wall_ns(self._day)))
+        self.orders.halted = {index for index, close in enumerate(day.closes) if close <= 0}
+        self._sender = Sender(str(date), self._store, now=wall_ns)
+        self.orders.tell_all("S")
+        self.phase = Phase.PRE_OPEN
+        return self._sender.send([self._event("O"), *self._directory(), self._event("S")], wall_ns)
+
+    def _open(self, wall_ns: int) -> list[bytes]:
+        self._set_time(self.clock.open_ns(self._day))
+        self.phase, self._step = Phase.OPEN, 0
+        self.orders.now.open = True
+        datagrams = self._send([self._event("Q")], wall_ns)
+        return datagrams + self._publish(flow.step(self.books, self.crowd, 0.0, 0.0, self.orders.reports), wall_ns)
+
+    def _let_crowd_act(self, wall_ns: int) -> list[bytes]:
+        """One step for all the time since the last one: a late wake-up costs steps, not days."""
+        opened, closes = self.clock.open_wall_ns(self._day), self.clock.close_wall_ns(self._day)
+        step = (wall_ns - opened) // STEP_NS
+        before, after = (min(k * STEP_NS / (closes - opened), 1.0) for k in (self._step, step))
+        self._step = step
+        self._set_time(self.clock.session_ns(wall_ns))
+        self._watch_match_numbers()
+        return self._publish(flow.step(self.books, self.crowd, before, after, self.orders.reports), wall_ns)
+
+    def _watch_match_numbers(self) -> None:
+        next_match = int(self.books["next_match"])
+        if self.record.runs_short(next_match):
+            self.record.reserve_match_numbers(next_match)
+
+    def _close(self, wall_ns: int) -> list[bytes]:
+        opened, closes = self.clock.open_wall_ns(self._day), self.clock.close_wall_ns(self._day)
+        before = min(self._step * STEP_NS / (closes - opened), 1.0)
+        self._set_time(self.clock.close_ns(self._day))
+        datagrams = self._publish(flow.step(self.books, self.crowd, before, 1.0, self.orders.reports), wall_ns)
+        self.orders.now.open = False
+        datagrams += self._send([self._event("M")], wall_ns)
+        expired = flow.expire_all(self.books, self.crowd, self.orders.reports)
+        datagrams += self._publish(expired, wall_ns, CANCELED_TIMEOUT)
+        self.orders.tell_all("E")
+        datagrams += self._send([self._event("E"), self._event("C")], wall_ns)
+        assert self._sender is not None
+        datagrams.append(self._sender.end(wall_ns))
+        self.record.commit()
+        self.record.finish_day(self.clock.dates[self._day])
+        self._day += 1
+        self.phase = Phase.WAITING
+        if self._day == len(self.clock.dates):
+            self.phase = Phase.FINISHED
+            log.info("the last trading day, %d, is over: nothing is quoted any more", self.trade_date)
+        return datagrams
+
+    # ---- messages ----------------------------------------------------------------------------------
+
+    def on_order(self, account: str, payload: bytes, wall_ns: int) -> list[bytes]:
+        """Handles an account's OUCH message after all that was due before it; returns datagrams."""
+        datagrams = self.on_time(wall_ns)
+        if self.phase is Phase.OPEN:
+            self._set_time(self.clock.session_ns(wall_ns))
+            self._watch_match_numbers()
+        n = self.orders.on_message(account, payload)
+        if n:
+            wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
+        self.record.commit()
+        return datagrams + self._packets(wall_ns)
+
+    def respond(self, request: bytes) -> list[bytes]:
+        """Datagrams that answer a MoldUDP64 request packet."""
+        return self._store.respond(request)
+
+    def _publish(self, n: int, wall_ns: int, reason: str = CANCELED_TIMEOUT) -> list[bytes]:
+        """Market data of ``n`` reports, and to accounts what became of their orders; ``reason`` for cancels."""
+        wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
+        if self.orders.working:
+            self.orders.tell_owners(n, reason)
+        return self._packets(wall_ns)
+
+    def _packets(self, wall_ns: int) -> list[bytes]:
+        return [self._send_block(block, count, wall_ns) for block, count in wire.drain(self._wire)]
+
+    def _send_block(self, block: bytes, count: int, wall_ns: int) -> bytes:
+        assert self._sender is not None
+        return self._sender.send_packet(block, count, wall_ns)
+
+    def _send(self, messages: list[bytes], wall_ns: int) -> list[bytes]:
+        assert self._sender is not None
+        return self._sender.send(messages, wall_ns)
+
+    def _event(self, code: str) -> bytes:
+        return itch.encode(itch.SystemEvent(0, 0, self.orders.now.since_midnight, code))
+
+    def _directory(self) -> Iterator[bytes]:
+        timestamp = self.orders.now.since_midnight
+        for index, symbol in enumerate(self.market.symbols):
+            state = "H" if index in self.orders.halted else "T"
+            yield itch.encode(
+                itch.StockDirectory(
+                    stock_locate=index + 1,
+                    tracking_number=0,
+                    timestamp=timestamp,
+                    stock=symbol,
+                    market_category="Q",
+                    financial_status_indicator="N",
+                    round_lot_size=100,
+                    round_lots_only="N",
+                    issue_classification="C",
+                    issue_sub_type="Z",
+                    authenticity="T",
+                    short_sale_threshold_indicator="N",
+                    ipo_flag="N",
+                    luld_reference_price_tier="1",
+                    etp_flag="N",
+                    etp_leverage_factor=0,
+                    inverse_indicator="N",
+                )
+            )
+            yield itch.encode(itch.StockTradingAction(index + 1, 0, timestamp, symbol, state, " ", ""))

@@ -1,0 +1,225 @@
+"""The exchange's own durable record of what its accounts did, and of what it told them.
+
+``record.jsonl`` holds one JSON object a line for each message of an account's sequenced OUCH stream: what happened,
+and the message itself in hexadecimal. It is written, in one call, before anything of it is sent. So the process may be
+killed at any instant: an order, its executions and the stream that reports them are there together or not at all, and
+SoupBinTCP replays the stream over restarts. (It survives the process, not the host: nothing waits for the disk.)
+
+``state.json`` holds the SoupBinTCP session, the last trading day that was begun, the last that was finished, and a
+match number that no execution has reached yet: numbers are reserved in blocks, so none is ever used twice.
+"""
+
+import json
+import os
+import secrets
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import BadInput
+
+MATCH_NUMBER_BLOCK = 1_000_000
+TAKES_USER_REF_NUM = {"order", "reject", "replace", "mass_cancel", "disable", "enable"}
+MATCH_NUMBER_MARGIN = 200_000  # more executions than one step or one order can make
+RECENT = 4_096  # messages of a stream kept in memory
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. ``price`` in 1/10,000, ``qty`` in shares, ``ts`` ns UTC on the session clock."""
+
+    type: str  # order, execution, cancel, reject, replace, modify, mass_cancel, disable, enable, system, account_query
+    account: str
+    sequence: int  # in the account's stream, from 1
+    trade_date: int  # yyyymmdd
+    ts: int
+    message: str  # OUCH, hexadecimal
+    user_ref_num: int = 0
+    symbol: str = ""
+    side: str = ""  # buy, sell
+    price: int = 0
+    qty: int = 0  # entered, executed, taken off, or refused
+    match_number: int = 0
+    reason: str = ""
+    replaces: int = 0  # the UserRefNum that a replace took over
+
+
+class State(msgspec.Struct):
+    session: str
+    started: int = 0  # yyyymmdd
+    finished: int = 0
+    next_match_number: int = 1
+
+
+class Working(msgspec.Struct):
+    """What the record knows about an order that has not come to its end."""
+
+    account: str
+    user_ref_num: int
+    symbol: str
+    side: str
+    price: int
+    qty: int
+
+
+class Stream:
+    """One account's sequenced messages (``soupbintcp_session.SequencedStream``), read back from the record."""
+
+    def __init__(self, session: str, file: int) -> None:
+        self.session = session
+        self.last_user_ref_num = 0
+        self.disabled = False  # the account has switched its order entry off
+        self._file = file
+        self._places = array("Q")  # byte offset of each message's line in the record
+        self._recent: deque[bytes] = deque(maxlen=RECENT)
+
+    @property
+    def next_sequence(self) -> int:
+        return len(self._places) + 1
+
+    def add(self, place: int, entry: Entry) -> None:
+        self._places.append(place)
+        self._recent.append(bytes.fromhex(entry.message))
+        if entry.type in TAKES_USER_REF_NUM:
+            self.last_user_ref_num = max(self.last_user_ref_num, entry.user_ref_num)
+        if entry.type in ("disable", "enable"):
+            self.disabled = entry.type == "disable"
+
+    def read(self, sequence: int, limit: int) -> Sequence[bytes]:
+        """Up to ``limit`` messages from number ``sequence`` (1 is the first) on."""
+        first = max(sequence - 1, 0)
+        last = min(first + limit, len(self._places))
+        oldest = len(self._places) - len(self._recent)
+        return [self._recent[i - oldest] if i >= oldest else self._read_back(self._places[i]) for i in range(first, last)]
+
+    def _read_back(self, place: int) -> bytes:
+        line = b""
+        while b"\n" not in line:
+            line += os.pread(self._file, 1024, place + len(line))
+        return bytes.fromhex(_decode(line[: line.index(b"\n")]).message)
+
+
+_decode = msgspec.json.Decoder(Entry).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Record:
+    """Opens, or begins, the record in ``directory`` for ``accounts``.
+
+    A last line that a kill cut off is dropped: nothing of it had been sent. Raises ``BadInput`` for a line in the middle
+    that cannot be read.
+    """
+
+    def __init__(self, directory: Path, accounts: Sequence[str]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._state_path = directory / "state.json"
+        self.path = directory / "record.jsonl"
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self.state = self._load_state()
+        self.streams: dict[str, Stream] = {}
+        self.working: dict[tuple[str, int], Working] = {}
+        for account in accounts:
+            self._stream(account)
+        self._pending: list[tuple[Entry, bytes]] = []
+        self._length = 0
+        self._load()
+        self.reserve_match_numbers(self.state.next_match_number)
+
+    def _load_state(self) -> State:
+        if self._state_path.exists():
+            return msgspec.json.decode(self._state_path.read_bytes(), type=State)
+        return State(session=secrets.token_hex(5))
+
+    def _stream(self, account: str) -> Stream:
+        return self.streams.setdefault(account, Stream(self.state.session, self._file))
+
+    def _load(self) -> None:
+        for place, line in self._whole_lines():
+            try:
+                entry = _decode(line)
+            except msgspec.MsgspecError as error:
+                raise BadInput("bad_record", f"{self.path.name} at byte {place}", str(error), "a record line") from error
+            self._take(place, entry)
+            self.state.started = max(self.state.started, entry.trade_date)
+            self.state.next_match_number = max(self.state.next_match_number, entry.match_number + 1)
+
+    def _whole_lines(self) -> Iterator[tuple[int, bytes]]:
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    os.ftruncate(self._file, self._length)
+                    return
+                yield self._length, line
+                self._length += len(line)
+
+    def _take(self, place: int, entry: Entry) -> None:
+        self._stream(entry.account).add(place, entry)
+        key = (entry.account, entry.user_ref_num)
+        if entry.type in ("order", "replace"):
+            self.working.pop((entry.account, entry.replaces), None)
+            self.working[key] = Working(*key, entry.symbol, entry.side, entry.price, entry.qty)
+        elif entry.type == "modify" and key in self.working:
+            self.working[key].qty = entry.qty
+        elif entry.type in ("execution", "cancel") and key in self.working:
+            self.working[key].qty -= entry.qty
+            if self.working[key].qty <= 0:
+                del self.working[key]
+
+    def add(self, entry: Entry) -> None:
+        """Takes ``entry`` into the next ``commit``. Its ``sequence`` must be ``next_sequence`` of its account."""
+        self._pending.append((entry, _encode(entry) + b"\n"))
+
+    def next_sequence(self, account: str) -> int:
+        """The number of the next message to ``account``, the ones not committed yet counted in."""
+        pending = sum(entry.account == account for entry, _ in self._pending)
+        return self.streams[account].next_sequence + pending
+
+    def commit(self) -> None:
+        """Writes what was added, in one call; only then do the streams show it."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        lines = b"".join(line for _, line in pending)
+        written = 0
+        while written < len(lines):
+            written += os.write(self._file, lines[written:])
+        for entry, line in pending:
+            self._take(self._length, entry)
+            self._length += len(line)
+
+    def start_day(self, trade_date: int) -> None:
+        self.state.started = trade_date
+        self._save()
+
+    def finish_day(self, trade_date: int) -> None:
+        self.state.finished = trade_date
+        self._save()
+
+    def reserve_match_numbers(self, next_match_number: int) -> None:
+        """Keeps the reserved numbers well ahead of ``next_match_number``, which is not used yet.
+
+        At opening ``state.next_match_number`` is that number; later it is the end of what is reserved.
+        """
+        self.first_free_match_number = next_match_number
+        self.state.next_match_number = next_match_number + MATCH_NUMBER_BLOCK
+        self._save()
+
+    def runs_short(self, next_match_number: int) -> bool:
+        """Whether ``reserve_match_numbers`` should be called before another step."""
+        return next_match_number + MATCH_NUMBER_MARGIN > self.state.next_match_number
+
+    def _save(self) -> None:
+        replace_file(self._state_path, json.dumps(msgspec.to_builtins(self.state)))
+
+    def close(self) -> None:
+        self.commit()
+        os.close(self._file)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a small file so that a reader, or a kill, sees the old one or the new one whole."""
+    temporary = path.with_suffix(path.suffix + ".new")
+    temporary.write_text(text)
+    temporary.replace(path)
