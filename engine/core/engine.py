@@ -22,6 +22,7 @@ from engine.core.state import (
 from engine.core.step import apply
 from engine.errors import BadInput
 
+SETTINGS = ("fee_per_share", "timer_interval", "reprice_after")
 FIRM = -1  # the ``strategy`` of a LIMITS blob that bounds the whole firm
 
 
@@ -110,6 +111,8 @@ class Engine:
         blob_type = BlobType(int(record["blob_type"]))
         if blob_type is BlobType.INSTRUMENTS:
             self._set_instruments(json.loads(payload))
+        elif blob_type is BlobType.SETTINGS:
+            self._set_settings(json.loads(payload))
         elif blob_type is BlobType.LIMITS and strategy == FIRM:
             self.state["firm_limits"] = np.frombuffer(payload, LIMITS)[0]
         elif not 0 <= strategy < STRATEGIES:
@@ -166,6 +169,12 @@ class Engine:
             raise BadInput("instruments", "symbols", symbols, "the same instruments, in their order, and new ones after")
         self.instruments = list(symbols)
         self.state["instruments"] = len(symbols)
+
+    def _set_settings(self, settings: dict[str, int]) -> None:
+        if set(settings) != set(SETTINGS) or not all(type(value) is int and value >= 0 for value in settings.values()):
+            raise BadInput("settings", "settings", settings, f"whole numbers from 0 for {', '.join(SETTINGS)}")
+        for name, value in settings.items():
+            self.state[name] = value
 
     def _set_manifest(self, strategy: int, manifest: bytes) -> None:
         loaded = self._load(manifest)

@@ -94,6 +94,7 @@ class BlobType(IntEnum):
     LIMITS = 3  # one LIMITS record
     ARTIFACT = 4  # what ``prepare`` made
     INSTRUMENTS = 5  # JSON: the instrument table of this journal
+    SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval and reprice_after
 
 
 _HEADER = {
