@@ -41,7 +41,8 @@ class Child:
     """One supervised process.
 
     ``stop_signal`` asks it to finish; ``death_signal`` is what the kernel sends it if the supervisor dies.
-    ``user`` is an ordinary account to run as (only root may set it).
+    ``user`` is an ordinary account to run as (only root may set it). A line of its output that contains
+    ``ready_word`` sets ``said_ready``.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Child:
     death_signal: int = signal.SIGKILL
     stop_seconds: float = 15.0
     echo: bool = True
+    ready_word: str = ""
+    said_ready: threading.Event = field(default_factory=threading.Event)
     process: subprocess.Popen[bytes] | None = None
     _pump: threading.Thread | None = None
 
@@ -80,6 +83,7 @@ class Child:
 
     def start(self) -> None:
         """Start it and note its pid. Call from the main thread: the death signal follows the thread."""
+        self.said_ready.clear()
         account: dict = {}
         if self.user is not None:
             account = {"user": self.user, "group": _primary_group(self.user), "extra_groups": []}
@@ -142,8 +146,11 @@ class Child:
         with source, RotatingLog(self.log_file) as log:
             for raw in iter(source.readline, b""):
                 log.write(raw)
-                if self.echo:
-                    say(self.name, raw.decode(errors="replace").rstrip())
+                line = raw.decode(errors="replace").rstrip()
+                if self.ready_word and self.ready_word in line:
+                    self.said_ready.set()
+                if self.echo and not line.startswith('{"'):  # answers for programs stay in the log
+                    say(self.name, line)
 
 
 class RotatingLog:

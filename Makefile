@@ -1,0 +1,59 @@
+# Every target sets up what it needs. `make run` is the whole platform on this machine; Ctrl-C stops it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev browser warm run smoke test lint format bench screenshots lock clean
+
+PY := .venv/bin/python
+export PYTHONPATH := .:platform
+export HELIOGRAPH_VAR ?= var
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+install: ## make .venv with what `make run` needs, and compile the engine
+	@deploy/local/install.sh run
+	@$(PY) -m engine warm
+
+install-dev:
+	@deploy/local/install.sh dev
+
+browser:
+	@deploy/local/install.sh browser
+
+warm: install-dev
+	@$(PY) -m engine warm
+
+run: ## everything: services, exchange, engine, web, the demo; a second run goes on from what is there
+	@deploy/local/install.sh run
+	@exec $(PY) -m control.local run
+
+smoke: install-dev browser ## the same on free ports in a temporary var, checked; KEEP=1 leaves it running
+	@$(PY) -m control.local smoke
+
+test: warm browser ## all tests
+	@$(PY) -m pytest
+
+lint: install-dev ## ruff, mypy, import-linter
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy engine platform/control
+	@.venv/bin/lint-imports
+
+format: install-dev ## put the code into form
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: warm ## every benchmark, one JSON line each
+	@for file in tests/bench/bench_*.py; do $(PY) "$$file" || exit 1; done
+
+screenshots: install-dev browser ## the main pages of a short run, as png files under var/screenshots
+	@$(PY) -m control.local smoke --screenshots $(HELIOGRAPH_VAR)/screenshots
+
+lock: install-dev ## resolve requirements*.in again
+	@for name in requirements requirements-dev; do .venv/bin/pip-compile --quiet --strip-extras --annotation-style=line \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+		--output-file=$$name.txt $$name.in; done
+
+clean: ## remove var/, .venv and caches; refuses while a run is going on
+	@if [ -x $(PY) ]; then $(PY) -m control.local clean; fi
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,133 @@
+"""Where a local run keeps what: paths, the configurations of exchange and engine, the environment of children."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from control.local.ports import LOOPBACK
+from control.local.processes import MARK, secret, write_atomically
+
+ROOT = Path(__file__).resolve().parents[3]
+NODE = "sim-1"
+DATASET = "sp500_20"
+ACCOUNT = "HELIO1"  # the firm's account at the exchange; six characters, as SoupBinTCP has it
+FIRST_DAY, LAST_DAY = "2013-01-02", "2022-12-28"  # the last ten years of the panel
+DAY_SECONDS = 2.0
+FEE_PER_SHARE = 30  # 1/10,000 of the currency: USD 0.003, what a US venue takes for removing liquidity
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one run under ``var`` (absolute)."""
+
+    var: Path
+
+    @property
+    def run_folder(self) -> Path:
+        return self.var / "run"
+
+    @property
+    def log_folder(self) -> Path:
+        return self.var / "log"
+
+    @property
+    def run_file(self) -> Path:
+        return self.var / "run.json"
+
+    @property
+    def credentials(self) -> Path:
+        return self.var / "credentials"
+
+    @property
+    def token_file(self) -> Path:
+        return self.var / "secrets" / f"node-{NODE}.token"
+
+    @property
+    def account_file(self) -> Path:
+        return self.var / "secrets" / "exchange-account.json"
+
+    @property
+    def exchange_record(self) -> Path:
+        return self.var / "exchange" / "record.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.var / "engine" / "journal"
+
+    @property
+    def history(self) -> Path:
+        return self.var / "history"
+
+    @property
+    def exchange_config(self) -> Path:
+        return self.var / "config" / "exchange.json"
+
+    @property
+    def engine_config(self) -> Path:
+        return self.var / "config" / "engine.json"
+
+    def write_configs(self, ports: Mapping[str, int], symbols: list[str], day_seconds: float = DAY_SECONDS) -> None:
+        """The two configuration files, from this run's ports. The account's password is made once and kept."""
+        account = {"username": ACCOUNT, "password": secret(self.var / "secrets" / "exchange-account")[:10]}
+        accounts = self.var / "secrets" / "exchange-accounts.json"
+        write_atomically(self.account_file, json.dumps(account))
+        write_atomically(accounts, json.dumps([account]))
+        receiver = f"{LOOPBACK}:{ports['PORT_ENGINE_ITCH']}"
+        exchange: dict[str, Any] = {
+            "var": str(self.var),
+            "history": str(self.history),
+            "dataset": DATASET,
+            "start": FIRST_DAY,
+            "end": LAST_DAY,
+            "day_seconds": day_seconds,
+            "seed": 7,
+            "port_itch": ports["PORT_ITCH"],
+            "port_ouch": ports["PORT_OUCH"],
+            "receivers": [receiver],
+            "accounts_file": str(accounts),
+        }
+        engine: dict[str, Any] = {
+            "node": NODE,
+            "var": str(self.var / "engine"),
+            "link": f"ws://{LOOPBACK}:{ports['PORT_LINK']}/engine/link/",
+            "token_file": str(self.token_file),
+            "venue": {
+                "name": "SIM",
+                "itch_bind": receiver,
+                "ports_file": str(self.var / "exchange" / "ports.json"),
+                "clock_file": str(self.var / "exchange" / "clock.json"),
+                "account_file": str(self.account_file),
+            },
+            "symbols": symbols,
+            "history": str(self.history),
+            "mode": "polite",
+            "fee_per_share": FEE_PER_SHARE,
+        }
+        write_atomically(self.exchange_config, json.dumps(exchange, indent=2))
+        write_atomically(self.engine_config, json.dumps(engine, indent=2))
+
+    def child_environ(self, **more: str) -> dict[str, str]:
+        """The environment of every process of the run."""
+        return {
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+            "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "control.settings",
+            "HELIOGRAPH_VAR": str(self.var),
+            # Threads of small matrices cost more than they save; fewer malloc arenas keep many processes small.
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",
+            MARK: str(self.var),
+            **more,
+        }
+
+
+def layout_from_environ() -> Layout:
+    """The layout of ``HELIOGRAPH_VAR``, which is relative to the repository."""
+    return Layout((ROOT / (os.environ.get("HELIOGRAPH_VAR") or "var")).absolute())

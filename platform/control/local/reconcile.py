@@ -1,0 +1,95 @@
+"""The exchange's own record against the ledger in PostgreSQL, order by order and execution by execution."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from control.trading.models import Fill, Order, Position
+
+PRICE_SCALE = 10_000
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and the first differences, each as a sentence."""
+
+    orders: int
+    executions: int
+    differences: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        return not self.differences
+
+
+def compare(record: Path, account: str) -> Comparison:
+    """Compare every order and execution of ``account``, and the positions that follow from them.
+
+    Quiet both sides first (pause the deployments), or what is on its way counts as a difference.
+    """
+    entries = [entry for entry in _entries(record) if entry["account"] == account]
+    placed = {entry["user_ref_num"]: entry for entry in entries if entry["type"] in ("order", "reject")}
+    executions = [entry for entry in entries if entry["type"] == "execution"]
+    differences = [*_orders(placed), *_executions(executions), *_positions(executions)]
+    return Comparison(len(placed), len(executions), tuple(differences[:MOST_SHOWN]))
+
+
+def _entries(record: Path) -> Iterator[dict[str, Any]]:
+    with record.open() as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def _orders(placed: dict[int, dict[str, Any]]) -> Iterator[str]:
+    ledger = {order.order_id: order for order in Order.objects.all()}
+    for order_id in sorted(placed.keys() - ledger.keys()):
+        yield f"order {order_id}: the exchange has it, the ledger has not"
+    for order_id in sorted(ledger.keys() - placed.keys()):
+        yield f"order {order_id} ({ledger[order_id].state}): the ledger has it, the exchange has not"
+    for order_id in sorted(ledger.keys() & placed.keys()):
+        order, entry = ledger[order_id], placed[order_id]
+        ours = (order.symbol, order.side, order.qty, int(order.price * PRICE_SCALE))
+        theirs = (entry["symbol"], entry["side"], entry["qty"], entry["price"])
+        if ours != theirs:
+            yield f"order {order_id}: exchange {theirs}, ledger {ours}"
+        if (entry["type"] == "reject") != (order.state == "rejected"):
+            yield f"order {order_id}: exchange {entry['type']}, ledger {order.state}"
+
+
+def _executions(executions: list[dict[str, Any]]) -> Iterator[str]:
+    theirs = Counter(
+        (e["trade_date"], e["match_number"], e["user_ref_num"], e["symbol"], e["side"], e["qty"], e["price"])
+        for e in executions
+    )
+    ours = Counter(
+        (
+            int(f"{fill.trade_date:%Y%m%d}"),
+            fill.execution_id,
+            fill.order_id,
+            fill.symbol,
+            fill.side,
+            fill.qty,
+            int(fill.price * PRICE_SCALE),
+        )
+        for fill in Fill.objects.all()
+    )
+    for missing in sorted((theirs - ours).elements()):
+        yield f"execution {missing}: the exchange has it, the ledger has not"
+    for extra in sorted((ours - theirs).elements()):
+        yield f"execution {extra}: the ledger has it, the exchange has not"
+
+
+def _positions(executions: list[dict[str, Any]]) -> Iterator[str]:
+    theirs: Counter[str] = Counter()
+    for entry in executions:
+        theirs[entry["symbol"]] += entry["qty"] if entry["side"] == "buy" else -entry["qty"]
+    ours: Counter[str] = Counter()
+    for symbol, qty in Position.objects.values_list("symbol", "qty"):
+        ours[symbol] += qty
+    for symbol in sorted(theirs.keys() | ours.keys()):
+        if theirs[symbol] != ours[symbol]:
+            yield f"position {symbol}: {theirs[symbol]} by the exchange's executions, {ours[symbol]} in the ledger"
