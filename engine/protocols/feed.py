@@ -1,0 +1,89 @@
+"""What the compiled decoders need beside the bytes, and what they count."""
+
+from datetime import datetime
+from enum import IntEnum
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.protocols.layout import WireError
+
+NEW_YORK = ZoneInfo("America/New_York")
+UNMAPPED = -1
+
+FEED = np.dtype(
+    [
+        ("midnight", "<i8"),  # ns UTC of the trading date's midnight in New York: wire times count from it
+        ("ts_recv", "<i8"),  # ns UTC, stamped on every event
+        ("date", "<i8"),  # yyyymmdd, put into SESSION events
+        ("venue", "<i8"),
+        ("position", "<i8"),  # where decoding stopped: short of the end only when `out` was full
+        ("messages", "<i8"),
+        ("events", "<i8"),
+        ("unsubscribed", "<i8"),  # of instruments that are not ours
+        ("no_event", "<i8"),  # good messages that make no event
+        ("unknown_type", "<i8"),
+        ("wrong_length", "<i8"),
+        ("truncated", "<i8"),
+        ("bad_field", "<i8"),
+    ],
+    align=True,
+)
+COUNTERS = ("messages", "events", "unsubscribed", "no_event", "unknown_type", "wrong_length", "truncated", "bad_field")
+
+
+class Flag(IntEnum):
+    """What decoders put into an event's ``flags``."""
+
+    NON_PRINTABLE = 1  # EXECUTE: not to be counted as volume or a last price
+    CROSS = 2  # TRADE: an auction
+    OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
+
+
+def new_feed(date: int = 0, venue: int = 0) -> np.record:
+    """A FEED record for a trading date (yyyymmdd)."""
+    feed = np.zeros(1, FEED)[0]
+    feed["venue"] = venue
+    if date:
+        set_date(feed, date)
+    return feed  # type: ignore[return-value]
+
+
+def set_date(feed: np.record, date: int) -> None:
+    """Begins a trading date (yyyymmdd). Raises WireError ``bad_field`` for a number that is no date."""
+    feed["date"], feed["midnight"] = date, midnight_ns(date)
+
+
+def midnight_ns(date: int) -> int:
+    """ns UTC of midnight in New York of `date` (yyyymmdd)."""
+    try:
+        day = datetime(date // 10_000, date // 100 % 100, date % 100, tzinfo=NEW_YORK)
+    except ValueError as error:
+        raise WireError("bad_field", "date", date, "a date as yyyymmdd") from error
+    return int(day.timestamp()) * 1_000_000_000
+
+
+def counters(feed: np.record) -> dict[str, int]:
+    return {name: int(feed[name]) for name in COUNTERS}
+
+
+def symbol_key(symbol: str) -> int:
+    """The 8 bytes of a symbol field as one integer, as the decoders compare them.
+
+    Raises:
+        WireError: ``out_of_range`` unless it is 1 to 8 ASCII characters.
+    """
+    if not (symbol.isascii() and 1 <= len(symbol) <= 8):
+        raise WireError("out_of_range", "symbol", symbol, "1 to 8 ASCII characters")
+    return int.from_bytes(symbol.encode().ljust(8), "big")
+
+
+def symbol_keys(symbols: list[str]) -> npt.NDArray[np.int64]:
+    """Keys of the engine's instrument table, int64 (n,): the index is the instrument."""
+    return np.array([symbol_key(symbol) for symbol in symbols], np.int64)
+
+
+def new_locate_map() -> npt.NDArray[np.int32]:
+    """Stock locate -> instrument, int32 (65536,); nothing is mapped yet."""
+    return np.full(65_536, UNMAPPED, np.int32)
