@@ -1,5 +1,7 @@
 """Approving and rejecting: by a second person, of exactly the content that person saw."""
 
+from collections.abc import Callable
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,6 +12,8 @@ from control.audit.services import record
 from control.errors import Conflict, InvalidInput
 from control.strategies.models import StrategyVersion
 from control.strategies.services import refuse_stale, version_locked
+
+Decide = Callable[..., Approval]
 
 
 @transaction.atomic
