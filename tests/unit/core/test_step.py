@@ -1,0 +1,252 @@
+"""The step by its records: what goes in, what comes out, what the state says afterwards."""
+
+import json
+
+import numpy as np
+import pytest
+from numba import cfunc
+
+from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
+from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus
+from engine.core.kernels import SIGNATURE
+from engine.core.limits import Level, Limit
+from engine.core.orders import OrderState
+from engine.core.state import Anomaly, StrategyState
+from engine.errors import BadInput
+from engine.messages import LimitEnvelope
+
+WIDE = LimitEnvelope(10_000, 10_000_000_000, 50_000, 100_000_000_000)
+MINUTE = 60_000_000_000
+
+
+def record(kind, instrument=-1, side=0, ts=0, **payload):
+    event = np.zeros(1, EVENT)
+    event["kind"], event["instrument"], event["side"] = kind, instrument, side
+    event["ts_event"] = event["ts_recv"] = ts
+    for name, value in payload.items():
+        event[name] = value
+    return event
+
+
+def load(engine, blob_type, payload, strategy=0):
+    return engine.apply_blob(blob(blob_type, payload, strategy=strategy, ts=0), payload)
+
+
+def started(envelope=WIDE, firm=WIDE, kernel=0, interests=frozenset()):
+    """An engine with two instruments, one running strategy, the session open and a 10.00 / 10.02 market."""
+    engine = Engine(
+        lambda manifest: Loaded(kernel, interests, 1_000_000_0000), fee_per_share=30, reprice_after=MINUTE
+    )
+    load(engine, BlobType.INSTRUMENTS, json.dumps(["KO", "PEP"]).encode(), FIRM)
+    load(engine, BlobType.LIMITS, limits_record(firm), FIRM)
+    load(engine, BlobType.MANIFEST, b"{}")
+    load(engine, BlobType.LIMITS, limits_record(envelope))
+    engine.apply(record(Kind.COMMAND, command=Command.START))
+    engine.apply(record(Kind.ORDER_SESSION, code=1, ref=1))
+    engine.apply(record(Kind.SESSION, code=Session.START_OF_MESSAGES, date=20130102))
+    for instrument in range(2):
+        engine.apply(record(Kind.STATUS, instrument, code=TradingStatus.TRADING))
+    engine.apply(record(Kind.SESSION, code=Session.OPEN, date=20130102))
+    engine.apply(record(Kind.ADD, 0, 1, order_id=1, price=100_000, qty=300))
+    engine.apply(record(Kind.ADD, 0, -1, order_id=2, price=100_200, qty=300))
+    return engine
+
+
+def want(engine, shares, instrument=0):
+    position = engine.state["positions"][0][instrument]
+    position["target"], position["parent"] = shares, int(position["parent"]) + 1
+
+
+def poke(engine, ts=0):
+    """Any market data makes the step look at its targets."""
+    return engine.apply(record(Kind.TRADE, 0, ts=ts, price=100_100, qty=1))
+
+
+def kinds(outputs):
+    return [Kind(kind).name for kind in outputs["kind"]]
+
+
+def test_a_target_becomes_one_order_at_the_far_touch_with_a_hold():
+    engine = started()
+    want(engine, 500)
+    (order,) = poke(engine)
+    assert (order["kind"], order["side"], order["price"], order["qty"]) == (Kind.ORDER_NEW, 1, 100_200, 500)
+    assert int(engine.state["positions"][0][0]["working_buy"]) == 500
+    assert len(poke(engine)) == 0  # one child at a time
+
+
+def test_a_fill_turns_the_hold_into_a_position_and_the_last_one_ends_the_order():
+    engine = started()
+    want(engine, 500)
+    order_id = int(poke(engine)[0]["order_id"])
+    engine.apply(record(Kind.ACCEPTED, 0, order_id=order_id, price=100_200, qty=500))
+    out = engine.apply(record(Kind.EXECUTION, 0, order_id=order_id, price=100_200, qty=300, ref=9))
+    assert kinds(out) == ["FILL", "POSITION"]
+    position = engine.state["positions"][0][0]
+    assert (int(position["position"]), int(position["working_buy"])) == (300, 200)
+    out = engine.apply(record(Kind.EXECUTION, 0, order_id=order_id, price=100_100, qty=200, ref=10))
+    assert kinds(out) == ["FILL", "POSITION", "ORDER_DONE"]
+    assert out[2]["order_state"] == OrderState.FILLED
+    position = engine.state["positions"][0][0]
+    assert (int(position["position"]), int(position["working_buy"]), int(position["fees"])) == (500, 0, 15_000)
+    assert len(poke(engine)) == 0
+
+
+def test_nothing_is_sent_while_the_session_is_closed_the_venue_is_down_or_the_feed_is_stale():
+    for event in (
+        record(Kind.SESSION, code=Session.CLOSE, date=20130102),
+        record(Kind.ORDER_SESSION, code=0),
+        record(Kind.STALE, code=1),
+        record(Kind.STATUS, 0, code=TradingStatus.HALTED),
+    ):
+        engine = started()
+        engine.apply(event)
+        want(engine, 500)
+        assert len(poke(engine)) == 0, Kind(event["kind"][0]).name
+
+
+@pytest.mark.parametrize(
+    ("limit", "envelope", "value", "order_value"),
+    [
+        (Limit.ORDER_QTY, LimitEnvelope(499, 10**10, 10**6, 10**11), 499, 500),
+        (Limit.ORDER_NOTIONAL, LimitEnvelope(500, 500 * 100_200 - 1, 10**6, 10**11), 500 * 100_200 - 1, 500 * 100_200),
+        (Limit.POSITION_QTY, LimitEnvelope(500, 10**10, 499, 10**11), 499, 500),
+        (Limit.GROSS_NOTIONAL, LimitEnvelope(500, 10**10, 500, 50_099_999), 50_099_999, 50_100_000),
+    ],
+)
+@pytest.mark.parametrize("level", list(Level))
+def test_each_limit_refuses_one_beyond_it_at_each_level_and_says_both_values(
+    limit, envelope, value, order_value, level
+):
+    engine = started(firm=envelope) if level is Level.FIRM else started(envelope=envelope)
+    want(engine, 500)
+    (reject,) = poke(engine)
+    assert (reject["kind"], reject["code"], reject["level"]) == (Kind.LIMIT_REJECT, limit, level)
+    assert reject["value"] == value
+    assert reject["order_value"] == order_value
+    assert int(engine.state["positions"][0][0]["working_buy"]) == 0
+    assert len(poke(engine)) == 0  # not asked again until the target changes
+
+
+def test_exactly_the_limit_passes():
+    engine = started(envelope=LimitEnvelope(500, 500 * 100_200, 500, 500 * 100_200))
+    want(engine, 500)
+    assert kinds(poke(engine)) == ["ORDER_NEW"]
+
+
+def test_without_limits_nothing_passes():
+    engine = started(firm=LimitEnvelope(0, 0, 0, 0))
+    want(engine, 1)
+    assert kinds(poke(engine)) == ["LIMIT_REJECT"]
+
+
+def test_a_child_left_behind_by_the_touch_is_cancelled_and_sent_anew():
+    engine = started()
+    want(engine, 500)
+    order_id = int(poke(engine)[0]["order_id"])
+    engine.apply(record(Kind.ACCEPTED, 0, order_id=order_id, price=100_200, qty=500))
+    engine.apply(record(Kind.DELETE, 0, order_id=2))
+    engine.apply(record(Kind.ADD, 0, -1, order_id=3, price=100_300, qty=50))
+    assert len(poke(engine, ts=MINUTE - 1)) == 0
+    (cancel,) = poke(engine, ts=MINUTE)
+    assert (cancel["kind"], cancel["order_id"]) == (Kind.ORDER_CANCEL, order_id)
+    out = engine.apply(record(Kind.CANCELED, 0, order_id=order_id, qty=500, ts=MINUTE))
+    assert kinds(out) == ["ORDER_DONE", "ORDER_NEW"]
+    assert out[1]["price"] == 100_300 and out[1]["order_id"] > order_id
+    assert int(engine.state["positions"][0][0]["working_buy"]) == 500
+
+
+def test_a_fill_after_the_cancel_is_booked_and_counted_as_an_anomaly():
+    engine = started()
+    want(engine, 500)
+    order_id = int(poke(engine)[0]["order_id"])
+    engine.apply(record(Kind.COMMAND, command=Command.PAUSE))
+    engine.apply(record(Kind.CANCELED, 0, order_id=order_id, qty=500))
+    out = engine.apply(record(Kind.EXECUTION, 0, order_id=order_id, price=100_200, qty=500, ref=9))
+    assert kinds(out) == ["ANOMALY", "FILL", "POSITION"]
+    assert out[0]["code"] == Anomaly.ILLEGAL_MOVE
+    position = engine.state["positions"][0][0]
+    assert (int(position["position"]), int(position["working_buy"])) == (500, 0)
+
+
+def test_a_report_of_an_order_that_is_not_ours_changes_nothing():
+    engine = started()
+    before = engine.state["positions"].copy()
+    (anomaly,) = engine.apply(record(Kind.EXECUTION, 0, order_id=77, price=1, qty=1))
+    assert anomaly["code"] == Anomaly.UNKNOWN_ORDER
+    assert (engine.state["positions"] == before).all()
+
+
+def test_after_a_lost_session_an_order_the_venue_never_saw_is_ended_and_one_it_saw_stays_held():
+    engine = started()
+    want(engine, 500)
+    want(engine, 100, instrument=1)
+    engine.apply(record(Kind.ADD, 1, -1, order_id=5, price=500_000, qty=100))
+    seen = int(engine.state["positions"][0][1]["child"])
+    unseen = int(poke(engine)[0]["order_id"])
+    engine.apply(record(Kind.ORDER_SESSION, code=0))
+    assert int(engine.state["positions"][0][0]["working_buy"]) == 500  # a disconnect releases nothing
+    out = engine.apply(record(Kind.ORDER_SESSION, code=1, ref=unseen))
+    assert kinds(out) == ["ORDER_DONE"] and out[0]["order_id"] == unseen
+    assert int(engine.state["positions"][0][0]["working_buy"]) == 0
+    assert int(engine.state["positions"][0][1]["working_buy"]) == 100 and seen < unseen
+    assert kinds(poke(engine)) == ["ORDER_NEW"]  # and it is sent again
+
+
+def test_flatten_sells_what_is_held_and_stops_when_flat():
+    engine = started()
+    want(engine, 500)
+    order_id = int(poke(engine)[0]["order_id"])
+    engine.apply(record(Kind.EXECUTION, 0, order_id=order_id, price=100_200, qty=500, ref=9))
+    engine.apply(record(Kind.COMMAND, command=Command.FLATTEN))
+    (order,) = poke(engine)
+    assert (order["side"], order["qty"], order["price"]) == (-1, 500, 100_000)
+    out = engine.apply(record(Kind.EXECUTION, 0, order_id=order["order_id"], price=100_000, qty=500, ref=10))
+    assert kinds(out)[-1] == "STRATEGY_STATE" and out[-1]["code"] == StrategyState.STOPPED
+
+
+def test_the_close_makes_one_bar_of_the_session_from_its_trades():
+    engine = started()
+    for price, qty in [(100_100, 10), (100_500, 20), (99_900, 5), (100_300, 7)]:
+        engine.apply(record(Kind.TRADE, 0, price=price, qty=qty))
+    out = engine.apply(record(Kind.SESSION, code=Session.CLOSE, date=20130102))
+    bar = out[out["kind"] == Kind.BAR][0]
+    assert [int(bar[name]) for name in ("open", "high", "low", "close", "volume")] == [
+        100_100,
+        100_500,
+        99_900,
+        100_300,
+        42,
+    ]
+    equity = out[out["kind"] == Kind.EQUITY][0]
+    assert equity["flags"] == 1 and equity["equity"] == 1_000_000_0000
+
+
+def test_a_kernel_that_fails_is_switched_off_and_its_orders_are_cancelled():
+    @cfunc(SIGNATURE)
+    def failing(event, market, instruments, parameters, artifact, memory, out):
+        return 0
+
+    engine = started(kernel=failing.address, interests=frozenset({Kind.SESSION}))
+    assert engine.state["slots"][0]["state"] == StrategyState.FAULTED
+    want(engine, 500)
+    assert len(poke(engine)) == 0
+
+
+def test_snapshot_and_restore_give_the_same_state_and_the_same_next_outputs():
+    engine = started()
+    want(engine, 500)
+    other = Engine(lambda manifest: Loaded(0, frozenset(), 0))
+    other.restore(engine.snapshot())
+    assert other.state_hash() == engine.state_hash()
+    assert poke(other).tobytes() == poke(engine).tobytes()
+    assert other.state_hash() == engine.state_hash()
+
+
+def test_a_blob_whose_digest_is_another_changes_nothing():
+    engine = started()
+    before = engine.state_hash()
+    header = blob(BlobType.PARAMETERS, b"12345678", strategy=0, ts=0)
+    with pytest.raises(BadInput, match="payload"):
+        engine.apply_blob(header, b"12345679")
+    assert engine.state_hash() == before
