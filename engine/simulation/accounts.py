@@ -311,7 +311,12 @@ class OrderEntry:
     def _tell_execution(self, row: np.void, owner: str, tag: str, liquidity: str) -> None:
         if int(row[owner]) == flow.CROWD:
             return
-        key, qty, price, match_number = self._key(row, owner, tag), int(row["qty"]), int(row["price"]), int(row["match_number"])
+        key, qty, price, match_number = (
+            self._key(row, owner, tag),
+            int(row["qty"]),
+            int(row["price"]),
+            int(row["match_number"]),
+        )
         order = self._take(key, qty, qty)
         executed = ouch.Executed(self.now.since_midnight, key[1], qty, price, liquidity, match_number)
         self._tell("execution", key[0], executed, order, qty=qty, price=price, match_number=match_number)
@@ -329,7 +334,9 @@ class OrderEntry:
     def tell_all(self, event_code: str) -> None:
         """A system event (S start of day, E end of day) to every account."""
         for account in self.accounts:
-            self._tell("system", account, ouch.SystemEvent(self.now.since_midnight, event_code), None, reason=event_code)
+            self._tell(
+                "system", account, ouch.SystemEvent(self.now.since_midnight, event_code), None, reason=event_code
+            )
 
     def cancel_leftovers(self) -> int:
         """Cancels in the stream what was working when the process ended; returns how many orders that were."""
@@ -343,7 +350,7 @@ class OrderEntry:
         return len(leftovers)
 
     def _tell(self, kind: str, account: str, message: ouch.OuchMessage, order: ouch.EnterOrder | None, **fields: Any):
-        about = {}
+        about: dict[str, Any] = {}
         if order is not None:
             side = "buy" if SIDES.get(order.side, -1) > 0 else "sell"
             about = {"user_ref_num": order.user_ref_num, "symbol": order.symbol, "side": side, "price": order.price}

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Iterator
 from enum import Enum
 
+import numpy as np
+
 from engine.core.clock import SessionClock, midnight_ns
 from engine.protocols import itch
 from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
@@ -34,6 +36,21 @@ class Phase(Enum):
     PRE_OPEN = "pre_open"
     OPEN = "open"
     FINISHED = "finished"  # no trading days are left
+
+
+def warm_up() -> None:
+    """Compiles all that a trading day needs, on books of its own: seconds, better spent before the day begins."""
+    books, crowd, frames = matching.matching_state(1), flow.flow_state(1, 0), wire.wire_state(["A"])
+    reports = matching.report_buffer()
+    price = np.array([100_0000.0])
+    flow.start_day(crowd, price, price, np.array([0.01]), 1.0)
+    for before, after in ((0.0, 0.0), (0.0, 0.5), (0.5, 1.0)):
+        wire.encode(frames, 0, reports, flow.step(books, crowd, before, after, reports))
+    flow.absorb(crowd, reports, 0, matching.enter(books, 0, 1, flow.TICK, 1, False, 1, 1, reports, 0))
+    matching.reduce(books, int(reports[0]["reference"]), 0, reports, 0)
+    flow.expire_all(books, crowd, reports)
+    for _ in wire.drain(frames):
+        continue
 
 
 class Exchange:
@@ -65,14 +82,13 @@ class Exchange:
         self._day = 0  # index into the clock's dates
         self._step = 0  # the last step of the crowd
         self._sent_at = 0  # wall time
-        self._warm_up()
 
     @property
     def trade_date(self) -> int:
         """The day (yyyymmdd) of the session that was begun last, 0 before the first."""
         return self.orders.now.trade_date
 
-    def cancel_leftovers(self, wall_ns: int) -> int:
+    def cancel_leftovers(self) -> int:
         """After a restart: tells accounts that what was working is cancelled; returns how many orders that were."""
         self.orders.now.trade_date = self.record.state.started
         self.orders.now.midnight = midnight_ns(self.record.state.started) if self.record.state.started else 0
@@ -85,15 +101,6 @@ class Exchange:
         """The close of the day that was cut off (it is over when anyone hears of it)."""
         started = self.record.state.started
         return SessionClock(0, [started], 1.0).close_ns(0) if started else 0
-
-    def _warm_up(self) -> None:
-        """Compiles everything before the first day, on the empty books of a session in which nobody is active."""
-        n = flow.step(self.books, self.crowd, 0.0, 0.5, self.orders.reports)
-        wire.encode(self._wire, 0, self.orders.reports, n)
-        flow.expire_all(self.books, self.crowd, self.orders.reports)
-        matching.enter(self.books, 0, 1, flow.TICK, 1, True, 0, 0, self.orders.reports, 0)
-        flow.absorb(self.crowd, self.orders.reports, 0, 0)
-        matching.reduce(self.books, 0, 0, self.orders.reports, 0)
 
     # ---- time --------------------------------------------------------------------------------------
 

@@ -184,7 +184,7 @@ def _level_price(centre, side, level):
     spacing = max(price * SPACING, float(TICK))
     exact = (price - side * (price * HALF_SPREAD + level * spacing)) / TICK
     ticks = math.floor(exact) if side > 0 else math.ceil(exact)
-    return max(np.int64(ticks), 1) * TICK
+    return max(int(ticks), 1) * TICK
 
 
 @njit(cache=True)

@@ -27,7 +27,7 @@ MATCH_NUMBER_MARGIN = 200_000  # more executions than one step or one order can 
 RECENT = 4_096  # messages of a stream kept in memory
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True):
     """One line. ``price`` in 1/10,000, ``qty`` in shares, ``ts`` ns UTC on the session clock."""
 
     type: str  # order, execution, cancel, reject, replace, modify, mass_cancel, disable, enable, system, account_query
@@ -92,7 +92,9 @@ class Stream:
         first = max(sequence - 1, 0)
         last = min(first + limit, len(self._places))
         oldest = len(self._places) - len(self._recent)
-        return [self._recent[i - oldest] if i >= oldest else self._read_back(self._places[i]) for i in range(first, last)]
+        return [
+            self._recent[i - oldest] if i >= oldest else self._read_back(self._places[i]) for i in range(first, last)
+        ]
 
     def _read_back(self, place: int) -> bytes:
         line = b""
@@ -108,8 +110,8 @@ _encode = msgspec.json.Encoder().encode
 class Record:
     """Opens, or begins, the record in ``directory`` for ``accounts``.
 
-    A last line that a kill cut off is dropped: nothing of it had been sent. Raises ``BadInput`` for a line in the middle
-    that cannot be read.
+    A last line that a kill cut off is dropped: nothing of it had been sent. Raises ``BadInput`` for any other line that
+    cannot be read.
     """
 
     def __init__(self, directory: Path, accounts: Sequence[str]) -> None:
@@ -140,7 +142,9 @@ class Record:
             try:
                 entry = _decode(line)
             except msgspec.MsgspecError as error:
-                raise BadInput("bad_record", f"{self.path.name} at byte {place}", str(error), "a record line") from error
+                raise BadInput(
+                    "bad_record", f"{self.path.name} at byte {place}", str(error), "a record line"
+                ) from error
             self._take(place, entry)
             self.state.started = max(self.state.started, entry.trade_date)
             self.state.next_match_number = max(self.state.next_match_number, entry.match_number + 1)

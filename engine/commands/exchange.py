@@ -1,0 +1,154 @@
+"""Serves a simulated exchange that follows the real daily closes of a dataset."""
+
+import argparse
+import asyncio
+import fcntl
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from engine.core.clock import SessionClock
+from engine.errors import BadInput
+from engine.history import as_yyyymmdd, open_history
+from engine.simulation.exchange import MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
+from engine.simulation.market import Market
+from engine.simulation.record import Record, replace_file
+from engine.simulation.server import Address, Server
+
+LEAD_NS = SECOND // 2  # from being ready to the first day's start-of-day messages
+
+
+class Account(msgspec.Struct, forbid_unknown_fields=True):
+    username: str
+    password: str
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """``start`` and ``end`` are the first and last trading day (yyyy-mm-dd); port 0 is any free one."""
+
+    var: str
+    history: str
+    dataset: str
+    start: str
+    end: str
+    accounts_file: str  # JSON: one {"username", "password"} or a list of them
+    receivers: list[str] = []  # host:port
+    day_seconds: float = 2.0  # wall seconds for one trading day
+    seed: int = 7
+    port_itch: int = 0
+    port_ouch: int = 0
+    host: str = "127.0.0.1"
+    symbols: list[str] | None = None  # None: all of the dataset
+    messages_per_second: float = MESSAGES_PER_SECOND
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="JSON file; see engine.commands.exchange.Config")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config = _read(arguments.config, Config)
+    if not 0.1 <= config.day_seconds <= 86_400:
+        raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
+    directory = Path(config.var) / "exchange"
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "exchange.lock").open("w") as lock:
+        _only_one(lock, directory)
+        return _serve(config, directory)
+
+
+def _serve(config: Config, directory: Path) -> dict[str, Any]:
+    passwords = _passwords(Path(config.accounts_file))
+    receivers = [_address(receiver) for receiver in config.receivers]
+    market = _market(config)
+    record = Record(directory, list(passwords))
+    warm_up()
+    left = market.after(record.state.started)
+    clock = _clock(left or market.dates[-1:], config.day_seconds, finished=not left)
+    exchange = Exchange(
+        market,
+        clock,
+        record,
+        list(passwords),
+        seed=config.seed,
+        messages_per_second=config.messages_per_second,
+        finished=not left,
+    )
+    cancelled = exchange.cancel_leftovers()
+    replace_file(directory / "clock.json", clock.to_json())
+    server = Server(
+        exchange,
+        directory,
+        passwords=passwords,
+        receivers=receivers,
+        host=config.host,
+        port_itch=config.port_itch,
+        port_ouch=config.port_ouch,
+    )
+    about = {"days": len(left), "first_day": left[0] if left else 0, "cancelled_leftovers": cancelled}
+    asyncio.run(_until_stopped(server, about))
+    record.close()
+    return {"ok": True, "last_day": exchange.trade_date, **exchange.orders.counters}
+
+
+def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionClock:
+    """Begins just behind the present, or, when no day is left, ended just before it."""
+    probe = SessionClock(0, dates, day_seconds)
+    lead = LEAD_NS - probe.pre_open_wall_ns(0)
+    return SessionClock(time.time_ns() + (-2 * probe.day_ns if finished else lead), dates, day_seconds)
+
+
+async def _until_stopped(server: Server, about: dict[str, Any]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await server.serve(stop, lambda ports: print(json.dumps({"ports": ports, **about}), flush=True))
+
+
+def _market(config: Config) -> Market:
+    start, end = as_yyyymmdd(config.start), as_yyyymmdd(config.end)
+    history = open_history(config.history)
+    earlier = (start // 10_000 - 1) * 10_000 + 101  # at least a year more: the first previous close and volatility
+    closes = history.closes(config.dataset, earlier, end, config.symbols)
+    opens = history.opens(config.dataset, earlier, end, closes.symbols)
+    return Market(closes.dates, closes.symbols, closes.prices, opens.prices, start=start, end=end, seed=config.seed)
+
+
+def _passwords(path: Path) -> dict[str, str]:
+    accounts = _read(path, list[Account] | Account)
+    accounts = accounts if isinstance(accounts, list) else [accounts]
+    for account in accounts:
+        if not 0 < len(account.username) <= 6 or not 0 < len(account.password) <= 10:
+            expected = "1 to 6 characters of username and 1 to 10 of password, as SoupBinTCP has them"
+            raise BadInput("out_of_range", "accounts_file", account.username, expected)
+    return {account.username: account.password for account in accounts}
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise BadInput("bad_address", "receivers", text, "host:port")
+    return host, int(port)
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise BadInput("unreadable", "config", str(path), f"a readable JSON file ({error.strerror})") from error
+    except msgspec.MsgspecError as error:
+        raise BadInput("bad_config", path.name, str(error), "the fields of engine.commands.exchange") from error
+
+
+def _only_one(lock: TextIO, directory: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise BadInput("already_running", "var", str(directory), "a folder that no other exchange serves") from error

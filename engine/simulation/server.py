@@ -1,0 +1,213 @@
+"""The exchange's sockets: market data over UDP, requests for it on the same port, orders over TCP.
+
+One asyncio loop does everything, so the exchange itself never sees two things at once. An account's stream goes out
+over its newest connection; an older one is closed.
+"""
+
+import asyncio
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.errors import BadInput
+from engine.protocols import soupbintcp_session as soup
+from engine.simulation.exchange import Exchange
+from engine.simulation.record import replace_file
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+HOUSEKEEPING_NS = SECOND // 4  # heartbeats and timeouts of order sessions are looked at this often
+UNSENT_BYTES = 1 << 20  # a client that reads more slowly than this waits; the stream keeps what it missed
+Address = tuple[str, int]
+
+
+class OrderConnection(asyncio.Protocol):
+    """One accepted TCP connection: SoupBinTCP around an account's OUCH messages."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self.session = soup.ServerSession(server.authenticate, time.monotonic_ns())
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.session.connection_lost()
+        self._server.connections.discard(self)
+        if self.session.username:
+            log.info("order session of %s is closed", self.session.username)
+
+    def data_received(self, chunk: bytes) -> None:
+        for event in self.session.receive(chunk, time.monotonic_ns()):
+            if isinstance(event, soup.Unsequenced):
+                self._server.on_order(self.session.username, event.payload)
+            else:
+                self._on_event(event)
+        self.flush()
+
+    def on_time(self, now: int) -> None:
+        for event in self.session.on_time(now):
+            self._on_event(event)
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what the account's stream has that the client has not, as far as the client keeps up."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size() < UNSENT_BYTES:
+            self.session.pump(time.monotonic_ns())
+        out = self.session.take()
+        if out:
+            self.transport.write(out)
+        if self.session.state is soup.State.CLOSED:
+            self.transport.close()
+
+    def _on_event(self, event: soup.Event) -> None:
+        if isinstance(event, soup.LoggedIn):
+            log.info("%s logged in, from message %d", self.session.username, event.sequence)
+            self._server.close_others(self)
+        elif isinstance(event, soup.LoginRejected):
+            log.warning("a login was rejected: %s", event.reason)
+        elif isinstance(event, soup.Lost):
+            log.warning("order session of %s is lost: %s", self.session.username or "nobody", event.reason)
+
+
+class RequestPort(asyncio.DatagramProtocol):
+    """Answers MoldUDP64 requests; the same socket sends the market data."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+
+    def datagram_received(self, datagram: bytes, address: Address) -> None:
+        assert self._transport is not None
+        for answer in self._exchange.respond(datagram):
+            self._transport.sendto(answer, address)
+
+    def error_received(self, error: Exception) -> None:
+        """A receiver that is not there (yet) answers with ICMP; UDP feeds go on regardless."""
+        log.debug("market data socket: %s", error)
+
+
+class Server:
+    """Serves ``exchange`` on ``host``; ``passwords`` by account; ``receivers`` get every market data datagram."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        directory: Path,
+        *,
+        passwords: Mapping[str, str],
+        receivers: list[Address],
+        host: str = "127.0.0.1",
+        port_itch: int = 0,
+        port_ouch: int = 0,
+    ) -> None:
+        self.exchange, self.directory, self.host = exchange, directory, host
+        self.connections: set[OrderConnection] = set()
+        self.ports: dict[str, int] = {}
+        self._passwords, self._receivers = passwords, receivers
+        self._wanted = {"port_itch": port_itch, "port_ouch": port_ouch}
+        self._feed: asyncio.DatagramTransport | None = None
+        self._housekeeping_at = 0
+        self._failure: BaseException | None = None
+
+    def authenticate(self, username: str, password: str) -> soup.SequencedStream | None:
+        expected = self._passwords.get(username)
+        if expected is None or not soup.same_secret(password, expected):
+            return None
+        return self.exchange.record.streams[username]
+
+    def close_others(self, newest: OrderConnection) -> None:
+        for connection in list(self.connections):
+            if connection is not newest and connection.session.username == newest.session.username:
+                log.warning("%s logged in again: its older connection is closed", newest.session.username)
+                connection.session.connection_lost()
+                if connection.transport is not None:
+                    connection.transport.abort()
+
+    def on_order(self, account: str, payload: bytes) -> None:
+        datagrams = self.exchange.on_order(account, payload, time.time_ns())
+        self._flush_orders()
+        self._send(datagrams)
+
+    async def serve(self, stop: asyncio.Event, ready: Callable[[dict[str, int]], None]) -> None:
+        """Opens the ports (written to ``ports.json``), calls ``ready`` with them, and serves until ``stop`` is set.
+
+        Raises ``BadInput`` for a port that is taken.
+        """
+        loop = asyncio.get_running_loop()
+        listener = await self._open_ports(loop)
+        ports = {**self.ports, "receivers": [f"{host}:{port}" for host, port in self._receivers]}
+        replace_file(self.directory / "ports.json", json.dumps(ports))
+        ready(self.ports)
+        ticking = loop.create_task(self._tick())
+        stopping = loop.create_task(stop.wait())
+        try:
+            await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if ticking.done():
+                ticking.result()
+        finally:
+            ticking.cancel()
+            stopping.cancel()
+            listener.close()
+            for connection in list(self.connections):
+                connection.flush()
+                if connection.transport is not None:
+                    connection.transport.close()
+            if self._feed is not None:
+                self._feed.close()
+
+    async def _open_ports(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        name = "port_itch"
+        try:
+            feed, _ = await loop.create_datagram_endpoint(
+                lambda: RequestPort(self.exchange), local_addr=(self.host, self._wanted["port_itch"])
+            )
+            name = "port_ouch"
+            listener = await loop.create_server(lambda: OrderConnection(self), self.host, self._wanted["port_ouch"])
+        except OSError as error:
+            raise BadInput("port_taken", name, self._wanted[name], f"a free port ({error.strerror})") from error
+        self._feed = feed
+        feed.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.ports = {
+            "itch_retransmit": feed.get_extra_info("sockname")[1],
+            "ouch": listener.sockets[0].getsockname()[1],
+        }
+        return listener
+
+    async def _tick(self) -> None:
+        while True:
+            delay = (self.exchange.deadline() - time.time_ns()) / SECOND
+            await asyncio.sleep(min(max(delay, 0.0), HOUSEKEEPING_NS / SECOND))
+            datagrams = self.exchange.on_time(time.time_ns())
+            self._flush_orders()
+            self._send(datagrams)
+            now = time.monotonic_ns()
+            if now - self._housekeeping_at >= HOUSEKEEPING_NS:
+                self._housekeeping_at = now
+                for connection in list(self.connections):
+                    connection.on_time(now)
+
+    def _flush_orders(self) -> None:
+        for connection in list(self.connections):
+            connection.flush()
+
+    def _send(self, datagrams: list[bytes]) -> None:
+        assert self._feed is not None
+        for datagram in datagrams:
+            for receiver in self._receivers:
+                self._feed.sendto(datagram, receiver)
