@@ -114,7 +114,9 @@ def _study(manifest: Manifest, history: History, costs: Costs, start: int | None
         dates, start or int(dates[0]), end or int(dates[-1]), formation_days=parameters.formation_days
     )
     if not formations:
-        raise BadInput("too_little_history", "formation_days", parameters.formation_days, f"fewer than {len(dates)} days")
+        raise BadInput(
+            "too_little_history", "formation_days", parameters.formation_days, f"fewer than {len(dates)} days"
+        )
     within = (dates >= max(formations[0], start or 0)) & (dates <= (end or int(dates[-1])))
     described = {
         "manifest": msgspec.to_builtins(manifest),
@@ -156,9 +158,7 @@ def _prepare(
     return artifacts
 
 
-def _run(
-    study: _Study, artifacts: dict[int, bytes], progress: Progress, cancelled: Callable[[], bool]
-) -> Ledger:
+def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, cancelled: Callable[[], bool]) -> Ledger:
     """All days through the step, a year at a time: each starts with its formation."""
     engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share)
     ledger = Ledger(study.symbols, study.manifest.capital, study.costs.fee_per_share)

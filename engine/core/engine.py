@@ -166,7 +166,9 @@ class Engine:
         if len(symbols) > INSTRUMENTS:
             raise BadInput("instruments", "symbols", len(symbols), f"at most {INSTRUMENTS}")
         if self.instruments and symbols[: len(self.instruments)] != self.instruments:
-            raise BadInput("instruments", "symbols", symbols, "the same instruments, in their order, and new ones after")
+            raise BadInput(
+                "instruments", "symbols", symbols, "the same instruments, in their order, and new ones after"
+            )
         self.instruments = list(symbols)
         self.state["instruments"] = len(symbols)
 

@@ -107,7 +107,19 @@ _HEADER = {
     "flags": ("i1", 23),
 }
 _PAYLOAD: dict[int, tuple[str, ...]] = {
-    24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type", "position", "parent_id", "pair", "equity"),
+    24: (
+        "order_id",
+        "bid",
+        "open",
+        "code",
+        "deadline",
+        "command",
+        "blob_type",
+        "position",
+        "parent_id",
+        "pair",
+        "equity",
+    ),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
     + ("unrealised", "order_state"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled"),

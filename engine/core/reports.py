@@ -152,4 +152,3 @@ def on_order_session(state, out, event):
                 _on_ended(state, out, order, REPORT_CANCELED, event.kind, 0)
             else:
                 move(order, REPORT_CANCEL_IN_DOUBT)
-

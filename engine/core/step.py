@@ -168,7 +168,6 @@ def _on_timer(state, out):
     state.next_deadline = state.now + state.timer_interval
 
 
-
 @njit(cache=True)
 def apply(states, kernels, events, index, out):
     """``step`` for callers in Python: ``states`` is STATE[1], which numba takes ten times faster than a record."""

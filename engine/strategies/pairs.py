@@ -48,7 +48,9 @@ class PairsParameters(BaseModel):
     exit: float = Field(0.25, ge=0, le=10, title="Exit", description="Leave within this z-score")
     stop: float = Field(4.0, gt=0, le=20, title="Stop", description="Give the pair up beyond this z-score")
     max_holding_days: int = Field(40, ge=1, le=504, title="Longest holding", description="Trading days")
-    leg_notional: int = Field(25_000, ge=100, le=10_000_000, title="Leg notional", description="USD, first leg of a pair")
+    leg_notional: int = Field(
+        25_000, ge=100, le=10_000_000, title="Leg notional", description="USD, first leg of a pair"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -342,7 +344,7 @@ def _artifact(formed: list[Pair], prices: np.ndarray, universe: list[str], instr
 
 
 def pair_names(artifact: bytes, instruments: list[str]) -> list[str]:
-    """"A/B" for each pair of an artifact, in the order of SIGNAL's and LEG's ``pair``."""
+    """ "A/B" for each pair of an artifact, in the order of SIGNAL's and LEG's ``pair``."""
     record = np.frombuffer(artifact, ARTIFACT)[0]
     return [f"{instruments[row['a']]}/{instruments[row['b']]}" for row in record["pair"][: int(record["pairs"])]]
 
