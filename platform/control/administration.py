@@ -22,14 +22,14 @@ REFUSALS = (ServiceError, PermissionDenied)
 class ReadOnlyAdmin(ModelAdmin):
     """Lists and shows, never changes. ``visible_to`` is the app's own selector."""
 
-    visible_to: Callable[[Any], QuerySet] | None = None
+    visible_to: Any = None  # staticmethod(selector): user -> rows
     actions_selection_counter = True
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         if self.visible_to is None:
             return super().get_queryset(request)
-        rows = type(self).visible_to(request.user)
+        rows = self.visible_to(request.user)
         ordering = self.get_ordering(request)
         return rows.order_by(*ordering) if ordering else rows
 
@@ -74,12 +74,10 @@ class ServiceAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """A refusal is shown as a message on the same page; Django's transaction is rolled back by then."""
+        """A service's refusal is a message on the same page; Django's transaction is rolled back by then."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except REFUSALS as refusal:
-            if request.method != "POST":
-                raise
+        except ServiceError as refusal:
             self.message_user(request, refusal_text(refusal), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 

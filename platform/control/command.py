@@ -5,6 +5,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -13,10 +14,12 @@ from engine.errors import BadInput
 
 
 class JsonCommand(BaseCommand):
-    """``run`` returns the object to print; a false ``ok`` in it is exit code 1."""
+    """A command defines ``run``, with its options as keywords, and returns the object to print.
 
-    def run(self, **options: Any) -> dict[str, Any]:
-        raise NotImplementedError(f"{type(self).__name__} has to say what it does")
+    A false ``ok`` in it is exit code 1.
+    """
+
+    run: Callable[..., dict[str, Any]]
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -169,7 +169,7 @@ X_FRAME_OPTIONS = "SAMEORIGIN"  # the dashboards stand in frames of our own page
 
 # ---- static files: served by the process itself, straight from the apps ----------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
+STATIC_ROOT = os.environ.get("HELIOGRAPH_STATIC") or None  # for collectstatic, where a proxy serves the files
 STATICFILES_DIRS = [
     (prefix, folder) for prefix, folder in (("dashboards", BASE_DIR / "dashboards" / "assets"),) if folder.is_dir()
 ]

@@ -26,7 +26,7 @@ class UserForm(forms.ModelForm):
     desks = forms.ModelMultipleChoiceField(
         queryset=Desk.objects.all(), required=False, widget=UnfoldAdminSelectMultipleWidget
     )
-    password = forms.CharField(
+    new_password = forms.CharField(
         required=False,
         strip=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
@@ -41,12 +41,11 @@ class UserForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.fields["desks"].initial = self.instance.desks.all()
-            self.initial.pop("password", None)
         else:
-            self.fields["password"].required = True
+            self.fields["new_password"].required = True
 
-    def clean_password(self) -> str:
-        password = self.cleaned_data["password"]
+    def clean_new_password(self) -> str:
+        password = self.cleaned_data["new_password"]
         if password:
             validate_password(password, User(username=self.cleaned_data.get("username", "")))
         return password
@@ -56,12 +55,6 @@ class UserForm(forms.ModelForm):
         if User.objects.filter(username__iexact=username).exclude(pk=self.instance.pk).exists():
             raise ValidationError(f"There is already a user {username}.")
         return username
-
-    def _post_clean(self) -> None:
-        # The form's password is plain text and must never land in the model's hashed field.
-        password = self.cleaned_data.pop("password", "")
-        super()._post_clean()
-        self.cleaned_data["password"] = password
 
 
 @admin.register(User)
@@ -84,7 +77,7 @@ class UserAdmin(ServiceAdmin):
         return ["username"] if obj else []
 
     def get_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        return ["username", "role", "desks", "password"]
+        return ["username", "role", "desks", "new_password"]
 
     @admin.display(description="desks")
     def seats(self, user: User) -> str:
@@ -99,7 +92,7 @@ class UserAdmin(ServiceAdmin):
                 username=wanted["username"],
                 role=wanted["role"],
                 desks=wanted["desks"],
-                password=wanted["password"],
+                password=wanted["new_password"],
             )
             obj.pk = created.pk
             return
@@ -108,8 +101,8 @@ class UserAdmin(ServiceAdmin):
             services.user_set_role(actor=request.user, user=stored, role=wanted["role"])
         if set(wanted["desks"]) != set(stored.desks.all()):
             services.user_set_desks(actor=request.user, user=stored, desks=wanted["desks"])
-        if wanted["password"]:
-            services.user_set_password(actor=request.user, user=stored, password=wanted["password"])
+        if wanted["new_password"]:
+            services.user_set_password(actor=request.user, user=stored, password=wanted["new_password"])
 
     def save_related(self, request: HttpRequest, form: UserForm, formsets: list[Any], change: bool) -> None:
         """Desks were set by the service."""

@@ -14,7 +14,7 @@ from django.apps import AppConfig
 
 from control.accounts.models import Role
 
-_A, _Q, _T, _R, _V = Role.ADMIN, Role.QUANT, Role.TRADER, Role.RISK_OFFICER, Role.VIEWER
+_A, _Q, _T, _R, _V = map(Role, ("admin", "quant", "trader", "risk_officer", "viewer"))
 EVERYONE = (_A, _Q, _T, _R, _V)
 
 # permission                                 what it allows                                    roles
@@ -75,7 +75,7 @@ def install_permissions(app_config: AppConfig, **_: Any) -> None:
     from django.contrib.contenttypes.models import ContentType
 
     content_types = {ct.model: ct for ct in ContentType.objects.filter(app_label=app_config.label)}
-    granted: dict[str, list[Permission]] = {role: [] for role in Role.values}
+    granted: dict[str, list[Permission]] = {name: [] for name in Role.values}
     for permission, roles in MATRIX.items():
         app_label, codename = permission.split(".")
         content_type = content_types.get(codename.partition("_")[2])
@@ -88,7 +88,7 @@ def install_permissions(app_config: AppConfig, **_: Any) -> None:
             granted[role].append(row)
     if not content_types:
         return
-    for role, permissions in granted.items():
-        group, _created = Group.objects.get_or_create(name=role)
+    for name, permissions in granted.items():
+        group, _created = Group.objects.get_or_create(name=name)
         group.permissions.remove(*group.permissions.filter(content_type__app_label=app_config.label))
         group.permissions.add(*permissions)

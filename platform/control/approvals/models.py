@@ -7,9 +7,9 @@ from django.db.models import F, Q
 
 
 class Decision(models.TextChoices):
-    APPROVED = "approved", "Approved"
-    REJECTED = "rejected", "Rejected"
-    WITHDRAWN = "withdrawn", "Withdrawn"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
 
 
 class Approval(models.Model):
@@ -48,7 +48,7 @@ class Approval(models.Model):
             pgtrigger.Protect(
                 name="decision_is_final",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__decision__isnull=False),
+                condition=pgtrigger.Q(old__decision__isnull=False),  # type: ignore[call-arg]
             ),
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
         ]

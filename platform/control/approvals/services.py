@@ -72,7 +72,7 @@ def _must_be_backtested(version: StrategyVersion) -> None:
         raise Conflict("no_backtest", "backtest", f"{version} has no succeeded backtest; run one first.")
 
 
-def _decide(approval: Approval, actor: User, decision: Decision, comment: str) -> None:
+def _decide(approval: Approval, actor: User, decision: str, comment: str) -> None:
     approval.reviewer, approval.decision, approval.comment = actor, decision, comment.strip()
     approval.decided_at = timezone.now()
     approval.save(update_fields=["reviewer", "decision", "comment", "decided_at"])

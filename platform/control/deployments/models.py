@@ -28,8 +28,8 @@ class Node(models.Model):
             pgtrigger.Protect(
                 name="numbers_only_grow",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.Q(new__epoch__lt=pgtrigger.F("old__epoch"))
-                | pgtrigger.Q(new__revision__lt=pgtrigger.F("old__revision")),
+                condition=pgtrigger.Q(new__epoch__lt=pgtrigger.F("old__epoch"))  # type: ignore[call-arg]
+                | pgtrigger.Q(new__revision__lt=pgtrigger.F("old__revision")),  # type: ignore[call-arg]
             )
         ]
 
@@ -42,23 +42,23 @@ class Stage(models.TextChoices):
 
 
 class Desired(models.TextChoices):
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    STOPPED = "stopped", "Stopped"
-    FLAT = "flat", "Flat"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    FLAT = "flat"
 
 
 class ReportedState(models.TextChoices):
     """What the engine says (``engine.messages.StrategyStateName``); ``pending`` until it says anything."""
 
-    PENDING = "pending", "Pending"
-    LOADING = "loading", "Loading"
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    FLATTENING = "flattening", "Flattening"
-    STOPPED = "stopped", "Stopped"
-    FAULTED = "faulted", "Faulted"
-    REFUSED = "refused", "Refused"
+    PENDING = "pending"
+    LOADING = "loading"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FLATTENING = "flattening"
+    STOPPED = "stopped"
+    FAULTED = "faulted"
+    REFUSED = "refused"
 
 
 _ONLY_APPROVED = """
@@ -116,7 +116,7 @@ class Deployment(models.Model):
             pgtrigger.Protect(
                 name="stopped_is_final",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__stopped_at__isnull=False),
+                condition=pgtrigger.Q(old__stopped_at__isnull=False),  # type: ignore[call-arg]
             ),
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
         ]

@@ -58,12 +58,12 @@ class Strategy(models.Model):
 
 
 class VersionState(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    SUBMITTED = "submitted", "Submitted"
-    APPROVED = "approved", "Approved"
-    REJECTED = "rejected", "Rejected"
-    WITHDRAWN = "withdrawn", "Withdrawn"
-    RETIRED = "retired", "Retired"
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    RETIRED = "retired"
 
 
 class StrategyVersion(models.Model):
@@ -119,7 +119,7 @@ class StrategyVersion(models.Model):
             pgtrigger.Protect(
                 name="no_delete_after_submit",
                 operation=pgtrigger.Delete,
-                condition=pgtrigger.Q(old__state__df=VersionState.DRAFT),
+                condition=pgtrigger.Q(old__state__df=VersionState.DRAFT),  # type: ignore[call-arg]
             ),
         ]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.backtest.days import day_events, opening_events
-from engine.core.engine import FIRM, Engine, blob, limits_record
+from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import EVENT, BlobType, Command, Kind
 from engine.core.state import StrategyState
 from engine.errors import BadInput
@@ -109,7 +109,8 @@ def test_z_scores_and_stances_are_those_of_the_plain_rules_over_400_days():
     assert [stance for _, stance in seen] == [stance for _, stance in plain.signals]
     assert [z for z, _ in seen] == pytest.approx([z for z, _ in plain.signals], abs=2e-6)
     stances = [stance for _, stance in plain.signals]
-    assert {-1, 0, 1} == set(stances) and any(abs(z) >= STOP for z, _ in plain.signals)  # the case has them all
+    assert {-1, 0, 1} == set(stances)
+    assert any(abs(z) >= STOP for z, _ in plain.signals)
 
 
 def test_targets_are_the_hedged_legs_and_return_to_zero():
@@ -142,7 +143,9 @@ def test_a_new_formation_closes_the_pairs_it_does_not_have():
             load(engine, BlobType.ARTIFACT, empty.tobytes())
         out = engine.apply(events, index)
         taken += [int(t["target"]) for t in out[out["kind"] == Kind.TARGET]]
-    assert len(taken) >= 2 and taken[-1] == 0 and taken[-2] == 0
+    assert len(taken) >= 2
+    assert taken[-1] == 0
+    assert taken[-2] == 0
 
 
 def test_an_unknown_symbol_is_named():
