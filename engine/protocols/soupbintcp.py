@@ -107,6 +107,10 @@ class Splitter:
         """Bytes of a packet that is not complete yet."""
         return len(self._buffer)
 
+    def reset(self) -> None:
+        """Forgets what is pending."""
+        self._buffer.clear()
+
     def feed(self, chunk: bytes) -> Iterator[Packet]:
         """Packets that are complete with `chunk`.
 

@@ -68,8 +68,8 @@ def test_any_bytes_of_the_right_length_come_back_exactly(letter: str, raw: bytes
 
 def test_add_order_stands_as_the_specification_says() -> None:
     # Section 1.3.1: type, locate 2, tracking 2, timestamp 6, reference 8, side 1, shares 4, stock 8, price 4.
-    raw = bytes.fromhex("41 1598 0000 1f1aced85306 0000000166b53e42 42 00000640 49564f4f20202020 000d55ac")
-    assert itch.decode(raw) == itch.AddOrder(0x1598, 0, 0x1F1ACED85306, 0x166B53E42, "B", 1600, "IVOO", 873_900)
+    raw = bytes.fromhex("41 1598 0000 1f1aced85306 000000000166b53e 42 00000640 49564f4f20202020 000d55ac")
+    assert itch.decode(raw) == itch.AddOrder(0x1598, 0, 0x1F1ACED85306, 0x166B53E, "B", 1600, "IVOO", 873_900)
 
 
 @pytest.mark.parametrize(
