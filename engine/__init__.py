@@ -37,7 +37,7 @@ def engine_build() -> str:
 def _point_numba_at_this_build() -> None:
     import numba
 
-    numba.config.CACHE_DIR = str(CACHE / "numba" / engine_build()[:16])
+    numba.config.CACHE_DIR = str(CACHE / "numba" / engine_build()[:16])  # type: ignore[attr-defined]
 
 
 _point_numba_at_this_build()

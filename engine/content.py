@@ -6,7 +6,7 @@ file, parameters, limit envelope and data contract. Any change in any of them is
 
 import ast
 import json
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-@lru_cache(maxsize=None)
+@cache
 def import_closure(strategy: str) -> dict[str, str]:
     """Relative path -> SHA-256 of every engine source that the strategy's module imports, itself included."""
     waiting = [Path(f"strategies/{strategy}.py")]

@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from engine.core.events import PRICE_SCALE as PRICE_SCALE
+
 DesiredState = Literal["running", "paused", "stopped", "flat"]
 StrategyStateName = Literal["loading", "running", "paused", "flattening", "stopped", "faulted", "refused"]
 
@@ -62,24 +64,24 @@ class Deployed(msgspec.Struct, frozen=True):
     desired: DesiredState
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     node: str
     committed: int  # last journal record that is in the database for this journal, 0 for none
 
 
-class Desired(Message):
+class Desired(Message, frozen=True):
     """The whole desired state of a node; sent after Welcome, on each change and on each heartbeat."""
 
     revision: int
     deployments: list[Deployed]
 
 
-class Acknowledge(Message):
+class Acknowledge(Message, frozen=True):
     journal: str
     last: int
 
 
-class Refused(Message):
+class Refused(Message, frozen=True):
     """Nothing was changed. ``fatal`` asks the agent to stop and show ``reason``."""
 
     code: str
@@ -90,7 +92,7 @@ class Refused(Message):
 # ---- up: engine to control plane -------------------------------------------------------------------
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     node: str
     journal: str
     build: str
@@ -106,7 +108,7 @@ class Applied(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Heartbeat(Message):
+class Heartbeat(Message, frozen=True):
     """Each 500 ms."""
 
     revision: int  # the newest Desired that was applied
@@ -212,18 +214,11 @@ class AnomalyReport(msgspec.Struct, frozen=True, tag="anomaly", tag_field="kind"
 
 
 Report: TypeAlias = (
-    OrderReport
-    | FillReport
-    | PositionReport
-    | EquityReport
-    | SignalReport
-    | RejectReport
-    | StateReport
-    | AnomalyReport
+    OrderReport | FillReport | PositionReport | EquityReport | SignalReport | RejectReport | StateReport | AnomalyReport
 )
 
 
-class ReportBatch(Message):
+class ReportBatch(Message, frozen=True):
     journal: str
     first: int  # exclusive
     last: int  # inclusive

@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from engine.backtest import Costs, run_backtest
 from engine.content import content_hash
 from engine.errors import BadInput

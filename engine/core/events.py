@@ -107,19 +107,8 @@ _HEADER = {
     "flags": ("i1", 23),
 }
 _PAYLOAD: dict[int, tuple[str, ...]] = {
-    24: (
-        "order_id",
-        "bid",
-        "open",
-        "code",
-        "deadline",
-        "command",
-        "blob_type",
-        "position",
-        "parent_id",
-        "pair",
-        "equity",
-    ),
+    24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
+    + ("position", "parent_id", "pair", "equity"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
     + ("unrealised", "order_state"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled"),
@@ -131,13 +120,12 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
 def _event_dtype() -> np.dtype:
     fields = dict(_HEADER)
     for offset, names in _PAYLOAD.items():
-        fields.update({name: ("<i8", offset) for name in names})
-    names = list(fields)
+        fields.update(dict.fromkeys(names, ("<i8", offset)))
     return np.dtype(
         {
-            "names": names,
-            "formats": [fields[n][0] for n in names],
-            "offsets": [fields[n][1] for n in names],
+            "names": list(fields),
+            "formats": [code for code, _ in fields.values()],
+            "offsets": [offset for _, offset in fields.values()],
             "itemsize": 64,
         }
     )

@@ -86,7 +86,7 @@ def _call_kernel(state, kernels, events, index, out, strategy):
             return
     elif not RUNNING <= slot.state <= FLATTENING:
         return
-    answer = call_kernel(
+    answer = call_kernel(  # type: ignore[call-arg]  # an intrinsic gets its typing context from numba
         kernels[strategy],
         events.ctypes.data + index * events.itemsize,
         state.market.ctypes.data,

@@ -38,7 +38,7 @@ def work_instrument(state, out, instrument):
         return
     for strategy in range(len(state.slots)):
         running = state.slots[strategy].state
-        if running == RUNNING or running == FLATTENING:
+        if running in (RUNNING, FLATTENING):
             _work_target(state, out, strategy, instrument)
 
 

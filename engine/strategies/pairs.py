@@ -116,7 +116,8 @@ if ARTIFACT.itemsize > ARTIFACT_BYTES or MEMORY.itemsize > MEMORY_BYTES or 3 * M
 @lru_cache(maxsize=1)
 def kernel() -> int:
     """The compiled kernel's address. Compiled (or loaded from the cache) when it is first asked for."""
-    return int(cfunc(SIGNATURE, cache=True, error_model="numpy")(_kernel).address)
+    compiled = cfunc(SIGNATURE, cache=True, error_model="numpy")(_kernel)
+    return cast(int, compiled.address)
 
 
 def _kernel(event, market, instruments, parameters, artifact, memory, out):  # type: ignore[no-untyped-def]
@@ -310,14 +311,14 @@ def prepare(
     if before < chosen.formation_days:
         raise BadInput("too_little_history", "formation_days", before, f"{chosen.formation_days} days before {as_of}")
     prices = closes.prices[:, [closes.symbols.index(symbol) for symbol in universe]] / PRICE_SCALE
-    formation: dict[str, Any] = dict(
-        as_of=as_of,
-        formation_days=chosen.formation_days,
-        max_pairs=chosen.max_pairs,
-        p_value=chosen.p_value,
-        min_half_life=chosen.min_half_life,
-        max_half_life=chosen.max_half_life,
-    )
+    formation: dict[str, Any] = {
+        "as_of": as_of,
+        "formation_days": chosen.formation_days,
+        "max_pairs": chosen.max_pairs,
+        "p_value": chosen.p_value,
+        "min_half_life": chosen.min_half_life,
+        "max_half_life": chosen.max_half_life,
+    }
     if cache is None:
         formed = form_pairs(prices, closes.dates, universe, **formation)
     else:

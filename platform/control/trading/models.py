@@ -8,7 +8,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from engine.core.events import PRICE_SCALE
+from engine.messages import PRICE_SCALE
 
 SIDES = [("buy", "Buy"), ("sell", "Sell")]
 PLACES = 4

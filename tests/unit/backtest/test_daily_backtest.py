@@ -78,7 +78,8 @@ def rows(result, name):
 def test_the_planted_pair_is_found_and_traded(result):
     trips = rows(result, "round_trips")
     assert {trip["pair"] for trip in trips} >= {"AAA/BBB"}
-    assert result.statistics["trades"] > 20 and result.statistics["anomalies"] == 0
+    assert result.statistics["trades"] > 20
+    assert result.statistics["anomalies"] == 0
 
 
 def test_final_equity_is_capital_plus_every_cash_flow_plus_what_is_still_held(result, history_root):
@@ -99,7 +100,8 @@ def test_every_order_fills_on_the_session_after_the_close_that_decided_it(result
     dates = open_history(history_root).closes("panel").dates.tolist()
     traded = {trade["date"] for trade in rows(result, "trades")}
     decided = {day for trip in rows(result, "round_trips") for day in (trip["entry_date"],)}
-    assert decided and {dates[dates.index(day) + 1] for day in decided} <= traded
+    assert decided
+    assert {dates[dates.index(day) + 1] for day in decided} <= traded
 
 
 def test_the_statistics_are_those_of_the_equity_curve(result):
@@ -123,7 +125,8 @@ def test_what_comes_later_changes_nothing_that_came_before(tmp_path):
         history = store(tmp_path / name, dates, chosen)
         run = run_backtest(manifest(history), tmp_path / name, tmp_path / f"out-{name}")
         before.append([trade for trade in rows(run, "trades") if trade["date"] < dates[cut]])
-    assert before[0] == before[1] and len(before[0]) > 10
+    assert before[0] == before[1]
+    assert len(before[0]) > 10
 
 
 def test_with_opens_orders_fill_at_the_open_and_half_a_spread(tmp_path):

@@ -70,7 +70,9 @@ def test_a_full_table_refuses_and_counts_and_keeps_what_it_has():
 def test_a_report_on_an_unknown_order_is_counted_and_changes_nothing():
     book = make()
     books.add(book, 0, 1, 7, 1_000, 10)
-    assert books.reduce(book, 8, 5) == 0 and books.delete(book, 9) == 0 and not books.replace(book, 9, 10, 1, 1)
+    assert books.reduce(book, 8, 5) == 0
+    assert books.delete(book, 9) == 0
+    assert not books.replace(book, 9, 10, 1, 1)
     assert int(book["unknown"]) == 3
     assert levels(book, 0, 1) == [(1_000, 10, 1)]
 

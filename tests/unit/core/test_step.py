@@ -34,9 +34,7 @@ def load(engine, blob_type, payload, strategy=0):
 
 def started(envelope=WIDE, firm=WIDE, kernel=0, interests=frozenset()):
     """An engine with two instruments, one running strategy, the session open and a 10.00 / 10.02 market."""
-    engine = Engine(
-        lambda manifest: Loaded(kernel, interests, 1_000_000_0000), fee_per_share=30, reprice_after=MINUTE
-    )
+    engine = Engine(lambda manifest: Loaded(kernel, interests, 1_000_000_0000), fee_per_share=30, reprice_after=MINUTE)
     load(engine, BlobType.INSTRUMENTS, json.dumps(["KO", "PEP"]).encode(), FIRM)
     load(engine, BlobType.LIMITS, limits_record(firm), FIRM)
     load(engine, BlobType.MANIFEST, b"{}")
@@ -152,7 +150,8 @@ def test_a_child_left_behind_by_the_touch_is_cancelled_and_sent_anew():
     assert (cancel["kind"], cancel["order_id"]) == (Kind.ORDER_CANCEL, order_id)
     out = engine.apply(record(Kind.CANCELED, 0, order_id=order_id, qty=500, ts=MINUTE))
     assert kinds(out) == ["ORDER_DONE", "ORDER_NEW"]
-    assert out[1]["price"] == 100_300 and out[1]["order_id"] > order_id
+    assert out[1]["price"] == 100_300
+    assert out[1]["order_id"] > order_id
     assert int(engine.state["positions"][0][0]["working_buy"]) == 500
 
 
@@ -187,9 +186,11 @@ def test_after_a_lost_session_an_order_the_venue_never_saw_is_ended_and_one_it_s
     engine.apply(record(Kind.ORDER_SESSION, code=0))
     assert int(engine.state["positions"][0][0]["working_buy"]) == 500  # a disconnect releases nothing
     out = engine.apply(record(Kind.ORDER_SESSION, code=1, ref=unseen))
-    assert kinds(out) == ["ORDER_DONE"] and out[0]["order_id"] == unseen
+    assert kinds(out) == ["ORDER_DONE"]
+    assert out[0]["order_id"] == unseen
     assert int(engine.state["positions"][0][0]["working_buy"]) == 0
-    assert int(engine.state["positions"][0][1]["working_buy"]) == 100 and seen < unseen
+    assert int(engine.state["positions"][0][1]["working_buy"]) == 100
+    assert seen < unseen
     assert kinds(poke(engine)) == ["ORDER_NEW"]  # and it is sent again
 
 
@@ -202,7 +203,8 @@ def test_flatten_sells_what_is_held_and_stops_when_flat():
     (order,) = poke(engine)
     assert (order["side"], order["qty"], order["price"]) == (-1, 500, 100_000)
     out = engine.apply(record(Kind.EXECUTION, 0, order_id=order["order_id"], price=100_000, qty=500, ref=10))
-    assert kinds(out)[-1] == "STRATEGY_STATE" and out[-1]["code"] == StrategyState.STOPPED
+    assert kinds(out)[-1] == "STRATEGY_STATE"
+    assert out[-1]["code"] == StrategyState.STOPPED
 
 
 def test_the_close_makes_one_bar_of_the_session_from_its_trades():
@@ -219,7 +221,8 @@ def test_the_close_makes_one_bar_of_the_session_from_its_trades():
         42,
     ]
     equity = out[out["kind"] == Kind.EQUITY][0]
-    assert equity["flags"] == 1 and equity["equity"] == 1_000_000_0000
+    assert equity["flags"] == 1
+    assert equity["equity"] == 1_000_000_0000
 
 
 def test_a_kernel_that_fails_is_switched_off_and_its_orders_are_cancelled():
