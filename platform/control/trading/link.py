@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 class EngineLinkConsumer(AsyncWebsocketConsumer):
     hello: messages.Hello | None = None
     link: services.Link | None = None
+    over = False  # refused and closed: what is still under way from the agent is not read
 
     async def connect(self) -> None:
         self.deployments: set[str] = set()  # live: their pages hear this node's heartbeats
@@ -60,6 +61,8 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
             logger.info("link of node %s closed (%s)", self.node.name, code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.over:
+            return
         try:
             message = messages.decode_up(text_data if text_data is not None else bytes_data or b"")
         except msgspec.DecodeError as error:
@@ -116,12 +119,12 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
 
     async def desired_changed(self, event: dict[str, Any]) -> None:
         """A service has changed what the node should do."""
-        if self.link is not None:
+        if self.link is not None and not self.over:
             await self._send_desired()
 
     async def link_opened(self, event: dict[str, Any]) -> None:
         """A link of this node was opened: this one, or one that replaces it."""
-        if self.link is not None and event["epoch"] > self.link.epoch:
+        if self.link is not None and not self.over and event["epoch"] > self.link.epoch:
             refused = services.LinkRefused("replaced", f"A newer link of node {self.node.name} is open.", fatal=True)
             await self._refuse(refused, FATAL)
 
@@ -134,6 +137,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         await self.send(messages.encode(message).decode())
 
     async def _refuse(self, refused: services.LinkRefused, code: int) -> None:
+        self.over = True
         await self._send(refused.as_message())
         await self.close(code)
 
