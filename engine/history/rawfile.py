@@ -94,7 +94,7 @@ def _checked_text(content: bytes, name: str) -> bytes:
         raise BadInput("encoding", f"row {row}", f"byte 0x{content[at]:02x} of {name}", "text in UTF-8")
     if not content.strip():
         raise BadInput("empty", "file", name, "a header and at least one row")
-    return content
+    return content if content.endswith(b"\n") else content + b"\n"  # a header alone needs its line's end
 
 
 def _read_csv(content: bytes, name: str) -> tuple[dict[str, pa.StringArray], NDArray[np.int64], list[RowError]]:
