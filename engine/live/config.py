@@ -1,0 +1,126 @@
+"""The engine host's configuration file: one JSON object, checked before anything starts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.errors import BadInput
+
+CURRENCY = 10_000  # of the smallest units in which money is counted
+
+
+class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    itch_bind: str  # "host:port" on which market data arrives; port 0 takes any free one
+    ports_file: str  # where the venue says its retransmission and order ports
+    clock_file: str
+    account_file: str  # JSON with ``username`` and ``password``
+
+    @property
+    def itch_address(self) -> tuple[str, int]:
+        host, _, port = self.itch_bind.rpartition(":")
+        return host, int(port)
+
+
+class FirmLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What this node may do at most over all its strategies; shares and 1/10,000 of the currency."""
+
+    max_order_qty: int = 100_000
+    max_order_notional: int = 5_000_000 * CURRENCY
+    max_position_qty: int = 1_000_000
+    max_gross_notional: int = 100_000_000 * CURRENCY
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``var`` is the engine's own folder; paths are taken as they are."""
+
+    node: str
+    var: str
+    link: str
+    token_file: str
+    venue: VenueConfig
+    symbols: list[str]
+    history: str
+    mode: str = "polite"
+    fee_per_share: int = 0  # 1/10,000 of the currency
+    firm_limits: FirmLimits = FirmLimits()
+    timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
+    reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows
+    snapshot_records: int = 1_000_000  # journal records between two snapshots
+    segment_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.var)
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.folder / "snapshots"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "core.lock"
+
+    @property
+    def formations(self) -> Path:
+        """Where formations of pairs are kept: beside the history, shared with the backtests."""
+        return Path(self.history) / "formations"
+
+
+class Account(msgspec.Struct, frozen=True):
+    username: str
+    password: str
+
+
+def load_config(path: Path | str) -> Config:
+    """Raises BadInput naming the field that is missing or wrong."""
+    try:
+        config = msgspec.json.decode(Path(path).read_bytes(), type=Config)
+    except OSError as error:
+        raise BadInput("no_file", "config", str(path), "a readable configuration file") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInput("config", "config", str(path), str(error)) from error
+    if config.mode != "polite":
+        raise BadInput("config", "mode", config.mode, "polite")
+    if not config.symbols or len(set(config.symbols)) != len(config.symbols):
+        raise BadInput("config", "symbols", config.symbols, "at least one symbol, each once")
+    host, _, port = config.venue.itch_bind.rpartition(":")
+    if not host or not port.isdigit():
+        raise BadInput("config", "venue.itch_bind", config.venue.itch_bind, "host:port")
+    return config
+
+
+def load_account(path: Path | str) -> Account:
+    """The venue account. Raises BadInput."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Account)
+    except OSError as error:
+        raise BadInput("no_file", "venue.account_file", str(path), "a readable account file") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInput("config", "venue.account_file", str(path), str(error)) from error
+
+
+def load_token(path: Path | str) -> str:
+    """The node's token. Raises BadInput."""
+    try:
+        token = Path(path).read_text().strip()
+    except OSError as error:
+        raise BadInput("no_file", "token_file", str(path), "a readable file with the node's token") from error
+    if not token:
+        raise BadInput("empty", "token_file", str(path), "the token that registering the node printed")
+    return token
+
+
+def read_json(path: Path | str) -> dict[str, Any] | None:
+    """A JSON file that another process writes; None while it is not there or half written."""
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,387 @@
+"""The core process, polite: one epoll loop that sleeps until a socket or a deadline wakes it.
+
+Python runs once a packet; decoding, journal and step are compiled. The order of appending to the journal is
+the order of everything. The agent starts ``python -m engine.live.core --config FILE``; exit code 0 after
+SIGTERM or SIGINT, 2 for bad input, 4 when the journal has no room or is damaged (standard error says which).
+"""
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from select import EPOLLIN, epoll
+from typing import Any
+
+import numpy as np
+
+from engine import engine_build
+from engine.core.events import EVENT, BlobType, Command, Kind
+from engine.core.state import STRATEGIES, Phase, StrategyState
+from engine.errors import BadInput
+from engine.live.config import Config, load_account, load_config, read_json
+from engine.live.connection import Connection
+from engine.live.control import CHOOSE_SLOT, ControlClient, listen
+from engine.live.feed import MarketFeed, stale_event
+from engine.live.journal import JournalDamaged, JournalFull, Reader
+from engine.live.order_session import OrderSession, order_session_event
+from engine.live.recovery import InputTracker, Snapshot, write_snapshot
+from engine.live.reports import STATE_NAMES, decode_manifest
+from engine.live.startup import load_settings, lock_core, open_pipeline
+from engine.live.venue_clock import VenueClock
+
+log = logging.getLogger("engine.core")
+
+SECOND = 1_000_000_000
+STATUS_NS = SECOND // 2
+DATAGRAMS_AT_ONCE = 256
+RECEIVE_BUFFER = 4 * 1024 * 1024
+RECONNECT_NS = (SECOND // 5, 2 * SECOND)
+LOOPBACK = "127.0.0.1"
+FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
+PR_SET_PDEATHSIG = 1
+
+
+class Core:
+    """Sockets and deadlines around the pipeline."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        account = load_account(config.venue.account_file)
+        self.pipeline, inputs = open_pipeline(config)
+        self.engine = self.pipeline.engine
+        self.clock = VenueClock(Path(config.venue.clock_file))
+        self.clock.refresh()
+        load_settings(self.pipeline, config, self.clock.speed())
+        self._tracker, self._tracked = InputTracker(replace(inputs)), self.pipeline.writer.last
+        self._snapshot_at = self._tracked
+        self.feed = MarketFeed(config.symbols, inputs)
+        self.orders = OrderSession(account, config.symbols, inputs)
+        self.stopping = False
+        self._poll = epoll()
+        self._connection: Connection | None = None
+        self._connect_at, self._backoff = 0, RECONNECT_NS[0]
+        self._retransmit: tuple[str, int] | None = None
+        self._ouch: tuple[str, int] | None = None
+        self._status_at = 0
+        self._paused_for_room = False
+        self._clients: dict[int, ControlClient] = {}
+        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self._bind(config)
+        self._control = listen(config.folder)
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for descriptor in (self._datagrams.fileno(), self._control.fileno(), self._wake_read):
+            self._poll.register(descriptor, EPOLLIN)
+
+    def _bind(self, config: Config) -> None:
+        try:
+            self._datagrams.bind(config.venue.itch_address)
+        except OSError as error:
+            raise BadInput("port_taken", "venue.itch_bind", config.venue.itch_bind, "a free UDP port") from error
+
+    @property
+    def itch_port(self) -> int:
+        return int(self._datagrams.getsockname()[1])
+
+    # ---- the loop ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, then writes a snapshot."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(self, "stopping", True))
+        ts = self._now()
+        # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
+        self._take([order_session_event(ts, up=False, unanswered=self.orders.unanswered), stale_event(ts, stale=True)])
+        while not self.stopping:
+            for descriptor, _ in self._poll.poll(self._timeout()):
+                self._on_readable(descriptor)
+            self._on_time()
+        self._snapshot()
+        self.orders.logout(time.monotonic_ns())
+        self._send_bytes()
+
+    def _timeout(self) -> float:
+        """Seconds until the next deadline."""
+        now = time.monotonic_ns()
+        due = [self._status_at, self.feed.receiver.deadline(), self.orders.deadline()]
+        if self._connection is None:
+            due.append(self._connect_at)
+        wait = min(each for each in due if each is not None) - now
+        return min(max(wait, 0) / SECOND, self._timer_wait())
+
+    def _timer_wait(self) -> float:
+        """Seconds of wall time until the step's own deadline."""
+        left = int(self.engine.state["next_deadline"]) - self._now()
+        return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
+
+    def _on_readable(self, descriptor: int) -> None:
+        if descriptor == self._datagrams.fileno():
+            self._on_datagrams()
+        elif self._connection is not None and descriptor == self._connection.fileno:
+            self._on_connection()
+        elif descriptor == self._control.fileno():
+            self._accept()
+        elif descriptor == self._wake_read:
+            os.read(self._wake_read, 64)
+        elif descriptor in self._clients and not self._clients[descriptor].on_readable():
+            self._drop(descriptor)
+
+    def _on_time(self) -> None:
+        now, ts = time.monotonic_ns(), self._now()
+        self._take(self.feed.on_time(now, ts))
+        self._ask_again(now)
+        self._take(self.orders.on_time(now, ts))
+        self._check_order_session()
+        if self._connection is None and now >= self._connect_at:
+            self._connect(now)
+        if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
+            self._take([_timer(self._now(), int(self.engine.state["next_deadline"]))])
+        if now >= self._status_at:
+            self._status_at = now + STATUS_NS
+            self._each_half_second()
+
+    def _each_half_second(self) -> None:
+        if self.clock.refresh():
+            load_settings(self.pipeline, self.config, self.clock.speed())
+        ports = read_json(self.config.venue.ports_file)
+        if ports:
+            self._retransmit = (LOOPBACK, int(ports["itch_retransmit"]))
+            self._ouch = (LOOPBACK, int(ports["ouch"]))
+        self._watch_room()
+        closed = int(self.engine.state["phase"]) == Phase.CLOSED
+        if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
+            self._snapshot()
+        message = {"status": self.status()}
+        for descriptor, client in list(self._clients.items()):
+            if not client.send(message):
+                self._drop(descriptor)
+
+    # ---- inputs ------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        """Session time, which never goes back."""
+        return max(self.clock.session_ns(time.time_ns()), self.pipeline.last_ts)
+
+    def _take(self, inputs: list[np.ndarray]) -> None:
+        """Journals and steps; what the step orders is sent, then whatever else the order session has to say."""
+        for events in inputs:
+            self._send(self.pipeline.take(events))
+        self._send_bytes()
+
+    def _send(self, orders: np.ndarray) -> None:
+        while len(orders):
+            refused = self.orders.send(orders, time.monotonic_ns(), self._now())
+            orders = np.empty(0, EVENT)
+            for event in refused:
+                orders = self.pipeline.take(event)
+
+    def _send_bytes(self) -> None:
+        content = self.orders.take_bytes()
+        if content and self._connection is not None and not self._connection.send(content):
+            self._disconnect()
+
+    def _on_datagrams(self) -> None:
+        ts = self._now()
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                datagram = self._datagrams.recv(65_536)
+            except BlockingIOError:
+                break
+            except OSError as error:  # an answer to a re-request that found nobody
+                log.debug("datagram socket: %s", error)
+                continue
+            self._take(self.feed.on_datagram(datagram, time.monotonic_ns(), ts))
+        self._ask_again(time.monotonic_ns())
+
+    def _ask_again(self, now: int) -> None:
+        for request in self.feed.receiver.requests(now):
+            if self._retransmit is None:
+                return
+            try:
+                self._datagrams.sendto(request, self._retransmit)
+            except OSError as error:
+                log.warning("re-request to port %d: %s", self._retransmit[1], error)
+
+    # ---- the order session -------------------------------------------------------------------------
+
+    def _connect(self, now: int) -> None:
+        self._connect_at = now + self._backoff
+        self._backoff = min(2 * self._backoff, RECONNECT_NS[1])
+        if self._ouch is None:
+            return
+        self._connection = Connection(self._ouch, self._poll)
+        if self._connection.failed:
+            self._disconnect()
+
+    def _on_connection(self) -> None:
+        assert self._connection is not None
+        was_established = self._connection.established
+        chunks = self._connection.on_event()
+        if self._connection.established and not was_established:
+            self.orders.connect(time.monotonic_ns())
+            self._send_bytes()
+        if chunks is None:
+            self._disconnect()
+            return
+        for chunk in chunks:
+            self._take(self.orders.receive(chunk, time.monotonic_ns(), self._now(), self.feed.date))
+        if self.orders.up:
+            self._backoff = RECONNECT_NS[0]
+        self._check_order_session()
+
+    def _check_order_session(self) -> None:
+        """Closes a connection whose session has ended."""
+        if self._connection is not None and self._connection.established and not self.orders.connected:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._connect_at = time.monotonic_ns() + self._backoff
+        self._take(self.orders.lost(self._now()))
+
+    # ---- control -----------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        connection, _ = self._control.accept()
+        connection.setblocking(False)
+        self._clients[connection.fileno()] = ControlClient(connection, self._handle, self.status)
+        self._poll.register(connection.fileno(), EPOLLIN)
+
+    def _drop(self, descriptor: int) -> None:
+        self._poll.unregister(descriptor)
+        self._clients.pop(descriptor).connection.close()
+
+    def _handle(self, header: np.ndarray, payload: bytes) -> dict[str, Any]:
+        """Journals and applies one record from the control socket. Raises BadInput."""
+        record = header[0]
+        header["ts_event"] = header["ts_recv"] = self._now()
+        if int(record["kind"]) == Kind.BLOB:
+            if int(record["blob_type"]) not in FROM_AGENT:
+                raise BadInput(
+                    "blob_type", "blob_type", int(record["blob_type"]), "manifest, parameters, limits, artifact"
+                )
+            if int(record["blob_type"]) == BlobType.MANIFEST and int(record["strategy"]) == CHOOSE_SLOT:
+                header["strategy"] = self.engine.free_slot()
+        if not 0 <= int(record["strategy"]) < STRATEGIES:
+            raise BadInput("slot", "strategy", int(record["strategy"]), f"0 to {STRATEGIES - 1}")
+        if int(record["kind"]) == Kind.BLOB:
+            self._send(self.pipeline.take_blob(header, payload))
+        elif int(record["command"]) in set(Command):
+            self._send(self.pipeline.take(header))
+        else:
+            raise BadInput("command", "command", int(record["command"]), "START, PAUSE, STOP or FLATTEN")
+        self._send_bytes()
+        return {"slot": int(record["strategy"])}
+
+    def status(self) -> dict[str, Any]:
+        """What the agent reports and decides by."""
+        state, heard = self.engine.state, self.feed.heard_at
+        return {
+            "pid": os.getpid(),
+            "journal": self.pipeline.writer.journal,
+            "events": self.pipeline.writer.last,
+            "date": int(state["date"]),
+            "phase": Phase(int(state["phase"])).name.lower(),
+            "time": self._now(),
+            "feed_age_ms": (time.monotonic_ns() - heard) // 1_000_000 if heard else -1,
+            "stale": bool(state["feed_stale"]),
+            "venue_connected": self.orders.up,
+            "anomalies": int(state["anomalies"]),
+            "itch_port": self.itch_port,
+            "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
+        }
+
+    def _slot(self, slot: int, manifest: bytes) -> dict[str, Any]:
+        state = int(self.engine.state["slots"][slot]["state"])
+        return {
+            "slot": slot,
+            "deployment": decode_manifest(manifest).deployment,
+            "state": STATE_NAMES[state],
+            "flat": not self.engine.state["positions"][slot]["position"].any(),
+        }
+
+    # ---- durability --------------------------------------------------------------------------------
+
+    def _watch_room(self) -> None:
+        """Without a segment allocated ahead, no strategy may send new orders: there must be room for what comes."""
+        writer = self.pipeline.writer
+        if writer.spare_ready or writer.prepare_spare():
+            self._paused_for_room = False
+            return
+        if self._paused_for_room:
+            return
+        self._paused_for_room = True
+        log.error("%s: no room for another journal segment; strategies are paused", writer.directory)
+        for slot in self.engine.manifests:
+            if int(self.engine.state["slots"][slot]["state"]) == StrategyState.RUNNING:
+                self._take([_command(self._now(), Command.PAUSE, slot)])
+
+    def _snapshot(self) -> None:
+        """Writes the engine's state and where the venue's streams stand."""
+        writer, reader = self.pipeline.writer, Reader(self.config.journal)
+        while len(records := reader.read(self._tracked, 1 << 20)):
+            self._tracker.take(records)
+            self._tracked += len(records)
+        snapshot = Snapshot(
+            writer.journal, writer.last, engine_build(), replace(self._tracker.state), self.engine.snapshot()
+        )
+        write_snapshot(self.config.snapshots, snapshot)
+        self._snapshot_at = writer.last
+
+
+def _timer(ts: int, deadline: int) -> np.ndarray:
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"], event["kind"], event["deadline"] = -1, Kind.TIMER, deadline
+    return event
+
+
+def _command(ts: int, command: Command, slot: int) -> np.ndarray:
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"], event["kind"] = -1, Kind.COMMAND
+    event["command"], event["strategy"] = command, slot
+    return event
+
+
+def _end_with(parent: int) -> None:
+    """Asks the kernel to end this process in good order when its agent dies; a core without one is nobody's."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent and os.getppid() != parent:
+        sys.exit(0)  # it died before the kernel was asked
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m engine.live.core", description=__doc__)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--parent", type=int, default=0, help="process id of the agent; end when it ends")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    if arguments.parent:
+        _end_with(arguments.parent)
+    try:
+        config = load_config(arguments.config)
+        lock = lock_core(config)
+        Core(config).run()
+        os.close(lock)
+    except BadInput as error:
+        print(json.dumps(error.as_json()), flush=True)
+        return 2
+    except (JournalDamaged, JournalFull) as error:
+        log.error("%s", error)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

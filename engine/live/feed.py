@@ -1,0 +1,129 @@
+"""The market data feed of the core: datagrams in, events for the journal out, re-requests to send.
+
+Each packet's events follow a STALE record that names the packet (session date, sequence number), so that a
+restarted core knows to the event what it has taken. A feed met in the middle is read again from its first
+message: what the journal has already is decoded for its stock locates alone.
+"""
+
+import logging
+
+import numpy as np
+
+from engine.core.events import EVENT, Kind
+from engine.live.recovery import InputState
+from engine.protocols import moldudp64
+from engine.protocols.feed import new_feed, new_locate_map, set_date, symbol_keys
+from engine.protocols.itch_events import decode_block
+from engine.protocols.layout import WireError
+from engine.protocols.moldudp64_receiver import (
+    Data,
+    GapFilled,
+    GapLost,
+    GapOpened,
+    Receiver,
+    SessionEnded,
+    SessionStarted,
+)
+
+log = logging.getLogger(__name__)
+
+EVENTS_AT_ONCE = 1 << 15
+STALE = int(Kind.STALE)
+
+
+def stale_event(ts: int, *, stale: bool, date: int = 0, sequence: int = 0) -> np.ndarray:
+    """EVENT[1]: whether the feed is stale; with a ``sequence``, the packet whose events follow."""
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"] = -1
+    event["kind"] = STALE
+    event["code"] = int(stale)
+    event["date"], event["sequence"] = date, sequence
+    return event
+
+
+class MarketFeed:
+    """``resume`` says where the journal stands. Wall times are of a steady clock, ``ts`` of the session clock."""
+
+    def __init__(self, symbols: list[str], resume: InputState) -> None:
+        self.receiver = Receiver()
+        self.heard_at = 0  # steady time of the newest datagram, 0 for none
+        self._symbols = symbol_keys(symbols)
+        self._feed = new_feed()
+        self._locates = new_locate_map()
+        self._resume: InputState | None = resume if resume.feed_date else None
+        self._skip = 0
+        self._lost = False
+        self._buffer = np.zeros(EVENTS_AT_ONCE, EVENT)
+
+    @property
+    def date(self) -> int:
+        """Trading date (yyyymmdd) of the session that is read, 0 before the first."""
+        return int(self._feed["date"])
+
+    def on_datagram(self, datagram: bytes, now: int, ts: int) -> list[np.ndarray]:
+        """EVENT arrays to be journaled and stepped, in order."""
+        self.heard_at = now
+        return self._events(self.receiver.on_datagram(datagram, now), ts)
+
+    def on_time(self, now: int, ts: int) -> list[np.ndarray]:
+        return self._events(self.receiver.on_time(now), ts)
+
+    def _events(self, happened: list, ts: int) -> list[np.ndarray]:
+        inputs: list[np.ndarray] = []
+        for event in happened:
+            if isinstance(event, Data):
+                inputs += self._data(event, ts)
+            elif isinstance(event, SessionStarted):
+                self._start(event.session)
+            elif isinstance(event, GapOpened | GapLost):
+                log.warning("feed %s: %s at %d", event.session, type(event).__name__, event.sequence)
+                self._lost = self._lost or isinstance(event, GapLost)
+                inputs.append(stale_event(ts, stale=True))
+            elif isinstance(event, GapFilled):
+                inputs.append(stale_event(ts, stale=self._lost))
+            elif isinstance(event, SessionEnded) and not event.complete:
+                log.warning("feed %s ended incomplete at %d", event.session, event.next_sequence)
+        return inputs
+
+    def _start(self, session: str) -> None:
+        self._lost = False
+        try:
+            set_date(self._feed, int(session))
+        except (ValueError, WireError):
+            log.error("feed session %r is no trading date (yyyymmdd): its events keep the date before", session)
+        if self._resume and self._resume.feed_date != self.date:
+            self._resume = None  # the journal's session is over
+
+    def _data(self, data: Data, ts: int) -> list[np.ndarray]:
+        block, sequence, count = data.block, data.sequence, data.count
+        marked = True
+        if self._resume:
+            known = min(max(self._resume.feed_sequence - sequence, 0), count)
+            offset = moldudp64.boundaries(block, known)[-1]
+            self._decode(block[:offset], ts)
+            if known == count:
+                return []
+            block, sequence = block[offset:], sequence + known
+            # The packet goes on behind its record in the journal; the events that stand there are passed over.
+            self._skip, self._resume, marked = self._resume.feed_events, None, False
+        marked = marked and self._skip == 0
+        events = self._decode(block, ts)
+        passed = min(self._skip, len(events))
+        self._skip -= passed
+        stale = self._lost or self.receiver.gap
+        mark = stale_event(ts, stale=stale, date=self.date, sequence=sequence if marked else 0)
+        return [mark, events[passed:]] if len(events) > passed or marked else [mark]
+
+    def _decode(self, block: bytes, ts: int) -> np.ndarray:
+        """The block's events, EVENT[n], a copy."""
+        payload = np.frombuffer(block, np.uint8)
+        self._feed["ts_recv"] = ts
+        parts, start = [], 0
+        while start < len(payload):
+            count = decode_block(payload, start, len(payload), self._feed, self._locates, self._symbols, self._buffer)
+            parts.append(self._buffer[:count].copy())
+            start = int(self._feed["position"])
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([part.view("V64") for part in parts]).view(EVENT) if parts else np.empty(0, EVENT)

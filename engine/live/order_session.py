@@ -1,0 +1,184 @@
+"""The order session of the core: OUCH 5.0 in SoupBinTCP, without sockets.
+
+After a login the venue sends again every message behind the newest one in the journal; an account query
+follows, and its answer, which the venue queues behind all that, says that everything has come and which
+order id it expects next. The answer to a query that an earlier connection sent may come first: how many
+are unanswered is journaled before each query.
+"""
+
+import logging
+
+import numpy as np
+
+from engine.core.events import EVENT, Kind
+from engine.live.config import Account
+from engine.live.recovery import InputState
+from engine.protocols import ouch
+from engine.protocols.feed import new_feed, set_date, symbol_keys
+from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, encode_order
+from engine.protocols.soupbintcp_session import (
+    ClientSession,
+    EndOfSession,
+    LoggedIn,
+    LoginRejected,
+    Lost,
+    Sequenced,
+)
+
+log = logging.getLogger(__name__)
+
+ORDER_SESSION = int(Kind.ORDER_SESSION)
+NOT_SENT = 0xFFFF  # the reason of an order that cannot be put into a message
+QUERY_PATIENCE_NS = 500_000_000  # how long an answer that was counted on may fail to come
+
+
+def order_session_event(ts: int, *, up: bool, next_id: int = 0, unanswered: int = 0, sequence: int = 0) -> np.ndarray:
+    """EVENT[1] of kind ORDER_SESSION; ``qty`` counts the account queries without an answer."""
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"] = -1
+    event["kind"] = ORDER_SESSION
+    event["code"], event["ref"] = int(up), next_id
+    event["qty"], event["sequence"] = unanswered, sequence
+    return event
+
+
+class OrderSession:
+    """Inputs for the journal come back from each call; only once they are journaled may ``take_bytes`` be sent."""
+
+    def __init__(self, account: Account, symbols: list[str], resume: InputState) -> None:
+        self.account = account
+        self.up = False
+        self.sequence = resume.order_sequence
+        self.unanswered = resume.unanswered_queries
+        self._symbols = symbol_keys(symbols)
+        self._feed = new_feed()
+        self._session: ClientSession | None = None
+        self._next_id = 0
+        self._answered_at = 0
+        self._event = np.zeros(1, EVENT)
+        self._bytes = np.zeros(MAX_ORDER_BYTES, np.uint8)
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None
+
+    def connect(self, now: int) -> None:
+        """A connection is open: asks for everything behind the newest message that the journal has."""
+        self._session = ClientSession(self.account.username, self.account.password, next_sequence=self.sequence + 1)
+        self._session.connect(now)
+        self._answered_at = 0
+
+    def take_bytes(self) -> bytes:
+        return self._session.take() if self._session else b""
+
+    def deadline(self) -> int | None:
+        """Steady time at which ``on_time`` has something to do."""
+        if self._session is None:
+            return None
+        due = self._session.deadline()
+        if self._answered_at and not self.up:
+            patience = self._answered_at + QUERY_PATIENCE_NS
+            return patience if due is None else min(due, patience)
+        return due
+
+    def receive(self, chunk: bytes, now: int, ts: int, date: int) -> list[np.ndarray]:
+        """Inputs of the bytes in ``chunk``; after them ``connected`` may be False."""
+        if self._session is None:
+            return []
+        if date and date != self._feed["date"]:
+            set_date(self._feed, date)
+        self._feed["ts_recv"] = ts
+        inputs: list[np.ndarray] = []
+        for event in self._session.receive(chunk, now):
+            inputs += self._take(event, now, ts)
+        return inputs
+
+    def on_time(self, now: int, ts: int) -> list[np.ndarray]:
+        if self._session is None:
+            return []
+        inputs: list[np.ndarray] = []
+        for event in self._session.on_time(now):
+            inputs += self._take(event, now, ts)
+        if self._answered_at and not self.up and now >= self._answered_at + QUERY_PATIENCE_NS:
+            inputs.append(self._caught_up(ts))
+        return inputs
+
+    def lost(self, ts: int) -> list[np.ndarray]:
+        """The connection is gone: orders are in doubt from here on."""
+        if self._session is None:
+            return []
+        self._session.connection_lost()
+        self._session, was_up, self.up = None, self.up, False
+        return [order_session_event(ts, up=False, unanswered=self.unanswered)] if was_up else []
+
+    def send(self, orders: np.ndarray, now: int, ts: int) -> list[np.ndarray]:
+        """Encodes ORDER_NEW and ORDER_CANCEL records; returns a REJECTED input for each that OUCH cannot hold.
+
+        Orders made while the session is down are in doubt like any other, and are resolved after the login.
+        """
+        refused: list[np.ndarray] = []
+        for index in range(len(orders)):
+            size = encode_order(orders, index, self._symbols, self._bytes, 0)
+            if size == 0:
+                log.error("order %d cannot be encoded", orders[index]["order_id"])
+                refused += _not_sent(orders[index], ts)
+            elif self._session is not None and self.up:
+                self._session.send_unsequenced(self._bytes[:size].tobytes(), now)
+        return refused
+
+    def logout(self, now: int) -> None:
+        if self._session is not None:
+            self._session.logout(now)
+
+    def _take(self, event: object, now: int, ts: int) -> list[np.ndarray]:
+        if isinstance(event, Sequenced):
+            return self._report(event, now, ts)
+        if isinstance(event, LoggedIn):
+            return self._logged_in(event, now, ts)
+        if isinstance(event, LoginRejected):
+            why = (
+                "user name or password are wrong" if event.reason == "A" else "the venue's stream is not the journal's"
+            )
+            log.error("the venue refused the login of %s (%s): %s", self.account.username, event.reason, why)
+            return self.lost(ts)
+        if isinstance(event, Lost | EndOfSession):
+            log.warning("order session lost: %s", event)
+            return self.lost(ts)
+        return []
+
+    def _logged_in(self, event: LoggedIn, now: int, ts: int) -> list[np.ndarray]:
+        assert self._session is not None
+        if event.sequence != event.requested:
+            log.error("the venue goes on at message %d, %d was asked for", event.sequence, event.requested)
+        self.unanswered += 1
+        self._session.send_unsequenced(ouch.encode(ouch.AccountQuery()), now)
+        return [order_session_event(ts, up=False, unanswered=self.unanswered)]
+
+    def _report(self, event: Sequenced, now: int, ts: int) -> list[np.ndarray]:
+        message = np.frombuffer(event.payload, np.uint8)
+        made = decode_report(message, 0, len(message), self._feed, self._symbols, self._event, 0)
+        self.sequence = event.sequence
+        if not made:
+            return []
+        if int(self._event[0]["kind"]) != ORDER_SESSION:
+            self._event["sequence"] = event.sequence
+            return [self._event.copy()]
+        self.unanswered = max(self.unanswered - 1, 0)
+        self._next_id, self._answered_at = int(self._event[0]["ref"]), now
+        return [self._caught_up(ts)] if self.unanswered == 0 and not self.up else []
+
+    def _caught_up(self, ts: int) -> np.ndarray:
+        self.up, self.unanswered = True, 0
+        return order_session_event(ts, up=True, next_id=self._next_id, sequence=self.sequence)
+
+
+def _not_sent(order: np.void, ts: int) -> list[np.ndarray]:
+    if int(order["kind"]) != Kind.ORDER_NEW:
+        return []
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"] = order["instrument"]
+    event["kind"] = Kind.REJECTED
+    event["order_id"], event["reason"] = order["order_id"], NOT_SENT
+    return [event]

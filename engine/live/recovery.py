@@ -1,0 +1,161 @@
+"""From a journal back to the state it describes: newest snapshot of this build, then replay, sends suppressed.
+
+A snapshot of another build is not used: the whole journal is replayed by this build instead. When it makes
+every record again, the state is what this build would have come to itself, and the journal goes on (a new
+segment's header names the new build). When it does not, the code's decisions have changed under open
+positions, and starting is refused: see ``BuildDiffers``.
+"""
+
+import hashlib
+import json
+import os
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine import engine_build
+from engine.core.engine import Engine
+from engine.core.events import Kind
+from engine.errors import BadInput
+from engine.live.journal import Reader
+from engine.live.pipeline import Replay
+from engine.live.scan import Walk
+
+SNAPSHOTS_KEPT = 2
+
+
+class BuildDiffers(BadInput):
+    """This build does not make the journal's records again."""
+
+
+@dataclass
+class InputState:
+    """Where the venue's streams stand: what a restarted core asks for next."""
+
+    feed_date: int = 0
+    feed_sequence: int = 1  # of the packet that was journaled last
+    feed_events: int = 0  # market data events of that packet in the journal
+    order_sequence: int = 0  # last sequenced message of the order session
+    unanswered_queries: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    journal: str
+    record: int
+    build: str
+    inputs: InputState
+    state: bytes
+
+
+class InputTracker:
+    """Follows the inputs that name places in the venue's streams."""
+
+    _MARKET = frozenset(Kind(kind) for kind in range(int(Kind.ADD), int(Kind.SESSION) + 1)) - {Kind.BAR}
+    _REPORTS = frozenset({Kind.ACCEPTED, Kind.EXECUTION, Kind.CANCELED, Kind.REJECTED})
+
+    def __init__(self, state: InputState) -> None:
+        self.state = state
+        self._walk = Walk(self._MARKET | self._REPORTS | {Kind.STALE, Kind.ORDER_SESSION})
+
+    def take(self, records: np.ndarray) -> None:
+        """Takes the records that follow those taken before."""
+        chosen = records[self._walk.rows(records)]
+        kinds, state = chosen["kind"], self.state
+        packets = np.flatnonzero((kinds == Kind.STALE) & (chosen["sequence"] > 0))
+        market = np.isin(kinds, list(self._MARKET))
+        if len(packets):
+            newest = chosen[packets[-1]]
+            state.feed_date, state.feed_sequence = int(newest["date"]), int(newest["sequence"])
+            state.feed_events, market = 0, market[packets[-1] :]
+        state.feed_events += int(market.sum())
+        sessions = chosen[kinds == Kind.ORDER_SESSION]
+        if len(sessions):
+            newest = sessions[-1]
+            state.unanswered_queries = 0 if newest["code"] else int(newest["qty"])
+        reports = chosen[np.isin(kinds, [*self._REPORTS, Kind.ORDER_SESSION])]
+        if len(reports):
+            state.order_sequence = max(state.order_sequence, int(reports["sequence"].max()))
+
+
+def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
+    """Writes beside the others under a temporary name, renames, and removes all but the newest ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    body = zlib.compress(snapshot.state, 1)
+    head = {
+        "journal": snapshot.journal,
+        "record": snapshot.record,
+        "build": snapshot.build,
+        "inputs": asdict(snapshot.inputs),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    path = folder / f"{snapshot.journal}-{snapshot.record:015d}.snapshot"
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(json.dumps(head).encode() + b"\n" + body)
+    os.replace(temporary, path)
+    for old in sorted(folder.glob("*.snapshot"), key=lambda each: each.stat().st_mtime_ns)[:-SNAPSHOTS_KEPT]:
+        old.unlink()
+    return path
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """None for a file that is damaged."""
+    head_line, _, body = path.read_bytes().partition(b"\n")
+    try:
+        head = json.loads(head_line)
+        if hashlib.sha256(body).hexdigest() != head["sha256"]:
+            return None
+        inputs = InputState(**head["inputs"])
+        return Snapshot(head["journal"], head["record"], head["build"], inputs, zlib.decompress(body))
+    except (ValueError, KeyError, TypeError, zlib.error):
+        return None
+
+
+def newest_snapshot(folder: Path, journal: str, last: int) -> Snapshot | None:
+    """The newest whole snapshot of this journal and build that is not ahead of the journal."""
+    for path in sorted(folder.glob(f"{journal}-*.snapshot"), reverse=True):
+        snapshot = read_snapshot(path)
+        if snapshot and snapshot.build == engine_build() and snapshot.record <= last:
+            return snapshot
+    return None
+
+
+@dataclass(frozen=True)
+class Recovered:
+    inputs: InputState
+    replayed: int
+    from_snapshot: int  # record of the snapshot, 0 for none
+    missing: np.ndarray  # outputs to be appended: the torn end took them
+
+
+def recover(engine: Engine, reader: Reader, snapshots: Path) -> Recovered:
+    """Brings ``engine`` (new) to where the journal ends.
+
+    Raises JournalDamaged, or BuildDiffers when replay makes other records than the journal holds.
+    """
+    snapshot = newest_snapshot(snapshots, reader.journal, reader.last)
+    start, inputs = 0, InputState()
+    if snapshot:
+        engine.restore(snapshot.state)
+        start, inputs = snapshot.record, snapshot.inputs
+    replay, tracker, position = Replay(engine, start), InputTracker(inputs), start
+    while len(records := reader.read(position, 1 << 20)):
+        tracker.take(records)
+        if not replay.take(records):
+            raise _build_differs(reader, replay)
+        position += len(records)
+    return Recovered(inputs, position - start, start, replay.missing)
+
+
+def _build_differs(reader: Reader, replay: Replay) -> BuildDiffers:
+    assert replay.divergence is not None
+    origins = [origin for origin in reader.origins if origin.first <= replay.divergence.record]
+    return BuildDiffers(
+        "build_differs",
+        "journal",
+        f"record {replay.divergence.record} ({replay.divergence.kind}) of {reader.directory}",
+        f"the record that build {origins[-1].build[:16]} wrote; this is build {engine_build()[:16]}. Start that one"
+        " again and flatten, or move the journal's folder away once nothing is held at the venue",
+    )

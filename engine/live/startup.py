@@ -1,0 +1,85 @@
+"""What stands before the core's loop: the node's lock, the journal and its recovery, the engine's settings."""
+
+import fcntl
+import json
+import logging
+import os
+import time
+
+from engine import engine_build
+from engine.core.engine import FIRM, Engine, blob, limits_record
+from engine.core.events import BlobType
+from engine.errors import BadInput
+from engine.live.config import Config
+from engine.live.journal import SUFFIX, Reader, Writer
+from engine.live.pipeline import Pipeline
+from engine.live.recovery import InputState, recover
+from engine.strategies.load import load_manifest
+
+log = logging.getLogger("engine.core")
+
+
+def lock_core(config: Config) -> int:
+    """The descriptor that holds the node's core lock. Raises BadInput naming the core that holds it."""
+    config.folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(config.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode().strip()
+        os.close(descriptor)
+        raise BadInput("core_running", "var", str(config.folder), f"no other core there (process {holder})") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def open_pipeline(config: Config) -> tuple[Pipeline, InputState]:
+    """A new journal, or the old one recovered.
+
+    Raises BadInput (another build's journal that this one does not make again), JournalDamaged, JournalFull.
+    """
+    engine = Engine(load_manifest)
+    if not any(config.journal.glob("*" + SUFFIX)):
+        return Pipeline(engine, Writer.create(config.journal, segment_bytes=config.segment_bytes)), InputState()
+    began = time.monotonic()
+    writer = Writer.open(config.journal, segment_bytes=config.segment_bytes)
+    reader = Reader(config.journal)
+    recovered = recover(engine, reader, config.snapshots)
+    if len(recovered.missing):
+        writer.append(recovered.missing)
+    if (written := reader.origins[-1].build) != engine_build():
+        log.warning("the journal was written by build %s; this build makes every record of it again", written[:16])
+        writer.begin_segment()
+    log.warning(
+        "recovered %d journal records: %d replayed, %d lost with a torn end, %.2f s",
+        writer.last,
+        recovered.replayed,
+        writer.recovery.dropped,
+        time.monotonic() - began,
+    )
+    return Pipeline(engine, writer), recovered.inputs
+
+
+def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
+    """Journals instrument table, settings and the firm's limits where they are not what the engine has.
+
+    ``speed`` is session time per wall time. Raises BadInput when the instruments are not those of the
+    journal, in their order, with new ones only behind.
+    """
+    engine = pipeline.engine
+    settings = {
+        "fee_per_share": config.fee_per_share,
+        "timer_interval": int(config.timer_wall_ms * 1_000_000 * speed),
+        "reprice_after": config.reprice_after_s * 1_000_000_000,
+    }
+    limits = limits_record(config.firm_limits)
+    due = []
+    if engine.instruments != config.symbols:
+        due.append((BlobType.INSTRUMENTS, json.dumps(config.symbols).encode()))
+    if any(int(engine.state[name]) != value for name, value in settings.items()):
+        due.append((BlobType.SETTINGS, json.dumps(settings).encode()))
+    if engine.state["firm_limits"].tobytes() != limits:
+        due.append((BlobType.LIMITS, limits))
+    for blob_type, payload in due:
+        pipeline.take_blob(blob(blob_type, payload, strategy=FIRM, ts=pipeline.last_ts), payload)
