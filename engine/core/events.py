@@ -76,6 +76,14 @@ class TradingStatus(IntEnum):
     TRADING = 3
 
 
+class Flag(IntEnum):
+    """Bits of ``flags`` on market data."""
+
+    NON_PRINTABLE = 1  # EXECUTE: neither volume nor a last price
+    CROSS = 2  # TRADE: an auction
+    OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
+
+
 class TimeInForce(IntEnum):
     DAY = 0
     IOC = 1

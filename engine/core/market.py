@@ -3,7 +3,7 @@
 from numba import njit
 
 from engine.core import books
-from engine.core.events import Kind, Session, TradingStatus
+from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.positions import mark_price
 from engine.core.state import Anomaly, Phase
@@ -18,6 +18,7 @@ QUOTE = int(Kind.QUOTE)
 BAR = int(Kind.BAR)
 STATUS = int(Kind.STATUS)
 TRADING = int(TradingStatus.TRADING)
+NON_PRINTABLE, OPERATIONAL = int(Flag.NON_PRINTABLE), int(Flag.OPERATIONAL)
 START_OF_MESSAGES = int(Session.START_OF_MESSAGES)
 SESSION_OPEN = int(Session.OPEN)
 SESSION_CLOSE = int(Session.CLOSE)
@@ -36,7 +37,7 @@ def on_market_data(state, out, event):
     elif kind == BAR:
         _on_bar(state, instrument, event)
     elif kind == STATUS:
-        state.market[instrument].trading = 1 if event.code == TRADING else 0
+        _on_status(state.market[instrument], event)
     elif kind == TRADE:
         _trade(state, instrument, event.price, event.qty)
     else:
@@ -56,7 +57,7 @@ def _on_book_message(state, out, instrument, event):
         resting = books.reduce(book, event.order_id, event.qty)
         known = resting > 0
         price = event.price if event.price > 0 else resting
-        if price > 0:
+        if price > 0 and not event.flags & NON_PRINTABLE:
             _trade(state, instrument, price, event.qty)
     elif kind == REDUCE:
         known = books.reduce(book, event.order_id, event.qty) > 0
@@ -84,6 +85,14 @@ def _on_quote(market, event):
     market.bid_size = event.bid_size
     market.ask = event.ask
     market.ask_size = event.ask_size
+
+
+@njit(cache=True, inline="always")
+def _on_status(market, event):
+    if event.flags & OPERATIONAL:
+        market.venue_halted = 0 if event.code == TRADING else 1
+    else:
+        market.trading = 1 if event.code == TRADING else 0
 
 
 @njit(cache=True)

@@ -63,7 +63,8 @@ MARKET = np.dtype(
         ("close", "<i8"),
         ("volume", "<i8"),
         ("bar_date", "<i8"),
-        ("trading", "<i8"),
+        ("trading", "<i8"),  # 1 while the security trades
+        ("venue_halted", "<i8"),  # 1 while this venue does not trade it (an operational halt)
     ]
 )
 

@@ -34,7 +34,8 @@ ORDER_TABLE_FULL = int(Anomaly.ORDER_TABLE_FULL)
 @njit(cache=True)
 def work_instrument(state, out, instrument):
     """Moves every strategy's position in ``instrument`` one order closer to its target."""
-    if state.phase != OPEN or not state.venue_up or state.feed_stale or not state.market[instrument].trading:
+    market = state.market[instrument]
+    if state.phase != OPEN or not state.venue_up or state.feed_stale or not market.trading or market.venue_halted:
         return
     for strategy in range(len(state.slots)):
         running = state.slots[strategy].state

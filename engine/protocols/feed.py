@@ -1,15 +1,11 @@
 """What the compiled decoders need beside the bytes, and what they count."""
 
-from datetime import datetime
-from enum import IntEnum
-from zoneinfo import ZoneInfo
-
 import numpy as np
 import numpy.typing as npt
 
+from engine.core.clock import midnight_ns
 from engine.protocols.layout import WireError
 
-NEW_YORK = ZoneInfo("America/New_York")
 UNMAPPED = -1
 
 FEED = np.dtype(
@@ -33,14 +29,6 @@ FEED = np.dtype(
 COUNTERS = ("messages", "events", "unsubscribed", "no_event", "unknown_type", "wrong_length", "truncated", "bad_field")
 
 
-class Flag(IntEnum):
-    """What decoders put into an event's ``flags``."""
-
-    NON_PRINTABLE = 1  # EXECUTE: not to be counted as volume or a last price
-    CROSS = 2  # TRADE: an auction
-    OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
-
-
 def new_feed(date: int = 0, venue: int = 0) -> np.record:
     """A FEED record for a trading date (yyyymmdd)."""
     feed = np.zeros(1, FEED)[0]
@@ -52,16 +40,11 @@ def new_feed(date: int = 0, venue: int = 0) -> np.record:
 
 def set_date(feed: np.record, date: int) -> None:
     """Begins a trading date (yyyymmdd). Raises WireError ``bad_field`` for a number that is no date."""
-    feed["date"], feed["midnight"] = date, midnight_ns(date)
-
-
-def midnight_ns(date: int) -> int:
-    """ns UTC of midnight in New York of `date` (yyyymmdd)."""
     try:
-        day = datetime(date // 10_000, date // 100 % 100, date % 100, tzinfo=NEW_YORK)
+        feed["midnight"] = midnight_ns(date)
     except ValueError as error:
         raise WireError("bad_field", "date", date, "a date as yyyymmdd") from error
-    return int(day.timestamp()) * 1_000_000_000
+    feed["date"] = date
 
 
 def counters(feed: np.record) -> dict[str, int]:

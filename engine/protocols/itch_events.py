@@ -8,8 +8,8 @@ by an array index; Start of Messages (section 1.1, event O) forgets the map of t
 import numpy as np
 from numba import njit
 
-from engine.core.events import Kind, Session, TradingStatus
-from engine.protocols.feed import UNMAPPED, Flag
+from engine.core.events import Flag, Kind, Session, TradingStatus
+from engine.protocols.feed import UNMAPPED
 from engine.protocols.itch import LENGTHS
 from engine.protocols.unaligned import load_u16, load_u32, load_u64
 

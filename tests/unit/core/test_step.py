@@ -7,7 +7,7 @@ import pytest
 from numba import cfunc
 
 from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
-from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus
+from engine.core.events import EVENT, BlobType, Command, Flag, Kind, Session, TradingStatus
 from engine.core.kernels import SIGNATURE
 from engine.core.limits import Level, Limit
 from engine.core.orders import OrderState
@@ -96,6 +96,7 @@ def test_nothing_is_sent_while_the_session_is_closed_the_venue_is_down_or_the_fe
         record(Kind.ORDER_SESSION, code=0),
         record(Kind.STALE, code=1),
         record(Kind.STATUS, 0, code=TradingStatus.HALTED),
+        record(Kind.STATUS, 0, code=TradingStatus.HALTED, flags=Flag.OPERATIONAL),
     ):
         engine = started()
         engine.apply(event)
@@ -223,6 +224,22 @@ def test_the_close_makes_one_bar_of_the_session_from_its_trades():
     equity = out[out["kind"] == Kind.EQUITY][0]
     assert equity["flags"] == 1
     assert equity["equity"] == 1_000_000_0000
+
+
+def test_an_operational_resume_does_not_lift_a_regulatory_halt():
+    engine = started()
+    engine.apply(record(Kind.STATUS, 0, code=TradingStatus.HALTED))
+    engine.apply(record(Kind.STATUS, 0, code=TradingStatus.TRADING, flags=Flag.OPERATIONAL))
+    want(engine, 500)
+    assert len(poke(engine)) == 0
+
+
+def test_an_execution_that_is_not_printed_takes_shares_but_makes_no_volume_and_no_last_price():
+    engine = started()
+    engine.apply(record(Kind.EXECUTE, 0, order_id=1, qty=100, flags=Flag.NON_PRINTABLE))
+    assert int(engine.state["market"][0]["bid_size"]) == 200
+    assert int(engine.state["bars"][0]["volume"]) == 0
+    assert int(engine.state["market"][0]["last"]) == 0
 
 
 def test_a_kernel_that_fails_is_switched_off_and_its_orders_are_cancelled():
