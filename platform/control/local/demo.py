@@ -60,7 +60,7 @@ class Demo:
                 comment="Backtest and envelope reviewed.",
                 content_hash=version.content_hash,
             )
-            version.refresh_from_db()
+            version = StrategyVersion.objects.select_related("strategy__desk").get(pk=version.pk)
             tell(f"rhea approved {version}: she neither wrote nor submitted it")
         return self._deployed(version)
 
@@ -111,7 +111,7 @@ class Demo:
         figures = run.statistics
         tell(
             f"    backtest done: {figures['trades']} trades, Sharpe ratio {figures['sharpe']:.2f}, "
-            f"largest drawdown {figures['max_drawdown']:.1%} (survivors only, adjusted prices: too good to be true)"
+            f"largest drawdown {figures['max_drawdown']:.1%} (adjusted prices, survivors only)"
         )
 
     def _deployed(self, version: StrategyVersion) -> Deployment | None:

@@ -18,12 +18,12 @@ from control.local.processes import write_atomically
 from control.local.story import tell
 
 DESK = "Statistical arbitrage"
-PEOPLE: dict[str, Role] = {
-    "ada": Role.ADMIN,
-    "quinn": Role.QUANT,
-    "tess": Role.TRADER,
-    "rhea": Role.RISK_OFFICER,
-    "vic": Role.VIEWER,
+PEOPLE = {
+    "ada": "admin",
+    "quinn": "quant",
+    "tess": "trader",
+    "rhea": "risk_officer",
+    "vic": "viewer",
 }
 
 
@@ -37,7 +37,7 @@ def people_ready(credentials: Path) -> dict[str, User]:
         admin = users.get("ada", user)
         if user is None:
             fresh[username] = _password()
-            desks = [] if role == Role.ADMIN else [_desk(users["ada"])]
+            desks = [] if role == "admin" else [_desk(users["ada"])]
             user = user_create(
                 actor=admin or "setup", username=username, role=role, desks=desks, password=fresh[username]
             )
@@ -49,7 +49,7 @@ def people_ready(credentials: Path) -> dict[str, User]:
         _write(credentials, {name: fresh.get(name) or known[name] for name in PEOPLE})
         tell("Users (kept in var/credentials; shown this once):")
         for username, password in fresh.items():
-            tell(f"    {username:<6} {PEOPLE[username].label:<13} {password}")
+            tell(f"    {username:<6} {Role(PEOPLE[username]).label:<13} {password}")
     else:
         tell(f"Users: {', '.join(PEOPLE)} are there; passwords in var/credentials")
     return users
@@ -83,7 +83,7 @@ def _read(credentials: Path) -> dict[str, str]:
 
 def _write(credentials: Path, passwords: dict[str, str]) -> None:
     rows = [
-        {"username": name, "role": str(PEOPLE[name]), "password": password, "totp_secret": None}
+        {"username": name, "role": PEOPLE[name], "password": password, "totp_secret": None}
         for name, password in passwords.items()
     ]
     write_atomically(credentials, "".join(json.dumps(row) + "\n" for row in rows))

@@ -111,6 +111,7 @@ class Smoke:
             "first_fill_s": round(first_fill, 1),
             "screenshots": browser["screenshots"],
             "fills_seen_in_browser": browser["fills_arrived"],
+            "page_errors": browser["errors"],
             "exchange_equals_ledger": comparison.equal,
             "orders_compared": comparison.orders,
             "executions_compared": comparison.executions,
@@ -121,6 +122,7 @@ class Smoke:
             result["fills"] >= FILLS
             and result["round_trips"] >= ROUND_TRIPS
             and browser["fills_arrived"] > 0
+            and not browser["errors"]
             and comparison.equal
             and comparison.executions >= FILLS
         )
