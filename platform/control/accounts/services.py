@@ -46,7 +46,7 @@ def user_set_role(*, actor: User, user: User, role: str) -> User:
     """Give ``user`` another role. Raises ``Conflict`` for one's own."""
     require(actor, "accounts.manage_user")
     _check_role(role)
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     _not_oneself(actor, user, "role")
     before, user.role = user.role, role
     user.is_staff = role in STAFF_ROLES
@@ -70,7 +70,7 @@ def user_set_desks(*, actor: User, user: User, desks: Iterable[Desk]) -> User:
 def user_set_active(*, actor: User, user: User, active: bool) -> User:
     """Let ``user`` sign in, or no longer. Users are never deleted: the trail names them."""
     require(actor, "accounts.manage_user")
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     _not_oneself(actor, user, "is_active")
     user.is_active = active
     user.save(update_fields=["is_active"])

@@ -52,7 +52,7 @@ def _request_locked(actor: User, version: StrategyVersion, content_hash: str) ->
     if actor.pk in {version.submitted_by_id, version.created_by_id}:
         raise Conflict("own_version", "reviewer", f"{version} is your own; somebody else has to decide it.")
     require(actor, "approvals.decide_approval", version.strategy.desk)
-    approval = Approval.objects.select_for_update().filter(version=version, decision__isnull=True).first()
+    approval = Approval.objects.select_for_update(no_key=True).filter(version=version, decision__isnull=True).first()
     if approval is None or version.state != "submitted":
         raise Conflict("state", "state", f"{version} is {version.state}; only a submitted version is decided.")
     if content_hash != version.content_hash or approval.content_hash != version.content_hash:

@@ -2,7 +2,8 @@
 
 Each change of what a node should do gives it a new revision and, once committed, a note on the channel
 group ``node.<name>``; the node's link then sends the whole desired state. A lost note heals with the next
-heartbeat. Locks are taken in one order: node, then version or deployment.
+heartbeat. Locks are taken in one order: node, then version or deployment; they are ``no_key`` locks, so that a batch
+of reports, whose rows refer to both, neither waits for them nor ends in a deadlock with them.
 """
 
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ def node_register(*, actor: User, name: str) -> str:
 def node_renew_token(*, actor: User, node: Node) -> str:
     """A new token for ``node``, shown this once; the old one is refused from now on."""
     require(actor, "deployments.manage_node")
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     token = token_new()
     node.token_hash = token_hash(token)
     node.save(update_fields=["token_hash"])
@@ -66,7 +67,7 @@ def node_renew_token(*, actor: User, node: Node) -> str:
 @transaction.atomic
 def node_attach(*, node: Node, journal: str, build: str) -> int:
     """A core has taken the node over; returns its epoch, which is above every epoch before."""
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     node.epoch, node.last_seen = node.epoch + 1, timezone.now()
     node.save(update_fields=["epoch", "last_seen"])
     detail = {"epoch": node.epoch, "journal": journal, "build": build}
@@ -89,7 +90,7 @@ def deployment_create(*, actor: User, version: StrategyVersion, node: Node, capi
     Raises ``PermissionDenied``, ``InvalidInput`` (capital), ``Conflict`` (not approved, stale, or a
     version of this strategy is live on the node).
     """
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     version = version_locked(version)
     desk = version.strategy.desk
     require(actor, "deployments.run_deployment", desk)
@@ -151,8 +152,8 @@ def deployments_reported(*, node: Node, applied: Sequence[Applied]) -> list[Depl
     if not any(_is_news(deployment, report) for deployment, report in _paired(node.deployments.all(), applied)):
         return []  # two heartbeats a second, and hardly ever news: no lock for those
     with transaction.atomic():
-        node = Node.objects.select_for_update().get(pk=node.pk)
-        rows = node.deployments.select_for_update(of=("self",)).select_related("strategy__desk")
+        node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
+        rows = node.deployments.select_for_update(of=("self",), no_key=True).select_related("strategy__desk")
         changed = []
         for deployment, report in _paired(rows, applied):
             if _is_news(deployment, report):
@@ -193,9 +194,9 @@ def _take_in(node: Node, deployment: Deployment, report: Applied) -> None:
 def _set_desired(
     actor: User, deployment: Deployment, desired: Desired, permission: str, *, from_states: set[Desired]
 ) -> Deployment:
-    node = Node.objects.select_for_update().get(pk=deployment.node_id)
+    node = Node.objects.select_for_update(no_key=True).get(pk=deployment.node_id)
     deployment = (
-        Deployment.objects.select_for_update(of=("self",))
+        Deployment.objects.select_for_update(of=("self",), no_key=True)
         .select_related("strategy__desk", "version__strategy", "node")
         .get(pk=deployment.pk)
     )

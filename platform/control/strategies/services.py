@@ -62,7 +62,7 @@ def version_create(
         kernel=strategy.kernel, parameters=parameters, envelope=envelope, dataset=dataset, capital=capital
     )
     # Two drafts at once must not get one number.
-    Strategy.objects.select_for_update().get(pk=strategy.pk)
+    Strategy.objects.select_for_update(no_key=True).get(pk=strategy.pk)
     newest = strategy.versions.order_by("-number").values_list("number", flat=True).first() or 0
     version = StrategyVersion.objects.create(
         strategy=strategy,
@@ -136,7 +136,11 @@ def version_retire(*, actor: User, version: StrategyVersion) -> StrategyVersion:
 
 def version_locked(version: StrategyVersion) -> StrategyVersion:
     """The version's row as it is now, locked for this transaction."""
-    return StrategyVersion.objects.select_for_update(of=("self",)).select_related("strategy__desk").get(pk=version.pk)
+    return (
+        StrategyVersion.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("strategy__desk")
+        .get(pk=version.pk)
+    )
 
 
 def refuse_stale(version: StrategyVersion) -> None:
