@@ -1,0 +1,218 @@
+// The live page: puts the stream's frames into tiles, charts and tables, and says how fresh they are.
+(function () {
+  "use strict";
+  const F = window.heliographFormats;
+  const T = window.heliographLiveTables;
+  const C = window.heliographCharts;
+  const DRAW_MS = 200;
+  const STALE_MS = 5000;
+  const WORKING = new Set(["sent", "accepted", "partially_filled"]);
+
+  class LivePage {
+    constructor(root, equityChart, signalChart) {
+      this.root = root;
+      this.capital = Number(root.dataset.capital);
+      this.ended = document.querySelector("[data-ended]") !== null;
+      const points = Number(root.dataset.window);
+      const { EquityChart, SignalChart } = window.heliographLiveCharts;
+      this.equityChart = new EquityChart(equityChart, points);
+      this.signalChart = new SignalChart(signalChart, points, document.getElementById("live-signals-note"));
+      const body = (id) => document.getElementById(id);
+      const scale = [Number(root.dataset.entry) || 2, Number(root.dataset.stop) || 4];
+      this.fills = new T.LiveTable(body("live-fills"), T.fillKey, T.fillCells, true);
+      this.orders = new T.LiveTable(body("live-orders"), (order) => order.order_id, T.orderCells, true);
+      this.positions = new T.LiveTable(body("live-positions"), (one) => one.symbol, T.positionCells, false);
+      this.pairs = new T.LiveTable(body("live-pairs"), (one) => one.pair, T.signalCells(...scale), false);
+      this.badge = document.getElementById("live-connection");
+      this.connection = "connecting";
+      body("live-pairs").addEventListener("click", (event) => {
+        const row = event.target.closest("tr");
+        if (row) this.signalChart.select(row.firstChild.textContent);
+      });
+      this.stream = new window.heliographLiveStream(root.dataset.live, {
+        snapshot: (data) => this.snapshot(data),
+        delta: (data) => this.delta(data),
+        state: (state, attempt) => this.connected(state, attempt),
+      });
+    }
+
+    start() {
+      this.stream.open();
+      window.setInterval(() => this.draw(), DRAW_MS);
+      window.setInterval(() => this.freshness(), 500);
+    }
+
+    snapshot(data) {
+      this.held = new Map();
+      this.working = new Map();
+      this.engine = {};
+      for (const table of [this.fills, this.orders, this.positions, this.pairs]) table.clear();
+      this.equityChart.snapshot(data.equity, data.fills);
+      this.signalChart.snapshot(data.signals);
+      this.equity = data.equity[data.equity.length - 1] || null;
+      this.take({ ...data, equity: [] }, false);
+      this.showSignals();
+      this.showTiles();
+    }
+
+    delta(data) {
+      if (data.equity) {
+        this.equity = data.equity[data.equity.length - 1];
+        this.equityChart.equity(data.equity);
+      }
+      if (data.fills) this.equityChart.fills(data.fills);
+      if (data.signals) {
+        this.signalChart.add(data.signals);
+        this.showSignals();
+      }
+      this.take(data, true);
+      this.showTiles();
+    }
+
+    take(data, flash) {
+      if (data.fills) this.fills.put(data.fills, flash);
+      if (data.orders) this.orders.put(data.orders, flash);
+      if (data.positions) this.positions.put(data.positions, flash);
+      for (const one of data.positions || []) this.held.set(one.symbol, one.qty);
+      for (const one of data.orders || []) {
+        if (WORKING.has(one.state)) this.working.set(one.order_id, one);
+        else this.working.delete(one.order_id);
+      }
+      if (data.engine) this.showEngine(data.engine);
+    }
+
+    showSignals() {
+      if (!this.signalChart.newest.size) return;
+      const now = this.signalChart.current();
+      this.pairs.put(now, false);
+      this.pairs.keep(new Set(now.map((signal) => signal.pair)));
+    }
+
+    showTiles() {
+      const [, equity, unrealised, realised, gross] = this.equity || [];
+      const profit = this.equity ? Number(equity) - this.capital : null;
+      this.tile("equity", F.compact(equity), equity, "of " + F.compact(this.capital) + " capital");
+      this.tile("profit", F.compact_signed(profit), profit, F.percent_signed(profit === null ? null : profit / this.capital), true);
+      this.tile("unrealised", F.compact_signed(unrealised), unrealised, "", true);
+      this.tile("realised", F.compact_signed(realised), realised, null, true);
+      const leverage = this.equity ? Number(gross) / Number(equity) : null;
+      this.tile("gross", F.compact(gross), gross, leverage === null ? "" : F.percent(leverage) + " of equity");
+      const quantities = [...this.held.values()];
+      const long = quantities.filter((qty) => qty > 0).length;
+      const short = quantities.filter((qty) => qty < 0).length;
+      this.tile("positions", String(long + short), null, long + " long, " + short + " short");
+      this.tile("working", String(this.working.size), null, "");
+    }
+
+    // `exact` is the figure behind the text, for the hover; `note` null keeps the note that stands there.
+    tile(name, text, exact, note, signed) {
+      const node = this.root.querySelector(`[data-tile="${name}"]`);
+      const value = node.children[1];
+      if (value.textContent !== text || value.firstElementChild) value.textContent = text;
+      value.title = exact === null ? "" : exact === undefined ? "Nothing was reported yet." : F.money(exact);
+      value.className = "tile-value" + (signed ? T.signedTone(exact) : "");
+      if (note !== null && node.children[2].textContent !== note) node.children[2].textContent = note;
+    }
+
+    showEngine(engine) {
+      this.engine = { ...this.engine, ...engine };
+      const now = this.engine;
+      const state = now.state || document.getElementById("live").dataset.state || "pending";
+      const tile = this.root.querySelector('[data-tile="engine"]');
+      const shown = T.status(this.ended ? "stopped" : state);
+      shown.classList.add("status--large");
+      tile.children[1].replaceChildren(shown);
+      tile.children[2].textContent = now.reason || (now.session_phase ? "session " + now.session_phase.replace("_", " ") : "");
+      if (now.session_time) {
+        window.heliographFrame.heartbeat({ session_time: now.session_time, phase: now.session_phase, age_ms: now.feed_age_ms });
+      }
+      this.showFacts(now);
+    }
+
+    showFacts(now) {
+      const yes = (good, word, bad) => {
+        const node = document.createElement("span");
+        node.className = "status status--" + (good ? "good" : "bad");
+        node.textContent = good ? word : bad;
+        return node;
+      };
+      const facts = [
+        ["Link to the engine", yes(now.link === "up", "Up", "Down")],
+        ["Core", yes(now.core_alive, "Alive", "Down")],
+        ["Order session", yes(now.venue_connected, "Logged in", "Lost")],
+        ["Market data", now.feed_age_ms < 0 || now.feed_age_ms === undefined ? "none yet" : F.age(now.feed_age_ms / 1000)],
+        ["Session", now.session_date ? F.day(now.session_date) + ", " + now.session_phase.replace("_", " ") : F.UNKNOWN],
+        ["Exchange clock, UTC", now.session_time ? F.moment(now.session_time) : F.UNKNOWN],
+        ["Journal records", F.quantity(now.events)],
+        ["Anomalies", F.quantity(now.anomalies)],
+        ["Desired state applied", now.revision === undefined ? F.UNKNOWN : "revision " + F.quantity(now.revision)],
+        ["Stream frame", String(this.stream.sequence ?? F.UNKNOWN)],
+      ];
+      const list = document.getElementById("live-engine");
+      const children = facts.flatMap(([name, value]) => {
+        const term = document.createElement("dt");
+        const description = document.createElement("dd");
+        term.textContent = name;
+        description.append(value);
+        return [term, description];
+      });
+      list.replaceChildren(...children);
+    }
+
+    connected(state, attempt) {
+      this.connection = state;
+      this.attempt = attempt;
+      this.freshness();
+      if (state === "reconnecting" && attempt > 2) this.stillSignedIn();
+    }
+
+    // A session that has ended refuses every socket: the sign-in page says so better than a spinner.
+    async stillSignedIn() {
+      const response = await fetch(document.getElementById("content").dataset.statusUrl).catch(() => null);
+      if (response && (response.redirected || response.status === 403)) window.location.reload();
+    }
+
+    freshness() {
+      const silence = this.stream.lastFrame ? Date.now() - this.stream.lastFrame : 0;
+      const down = this.engine && this.engine.link === "down";
+      const quiet = !this.ended && this.connection === "live" && silence > STALE_MS;
+      const stale = this.connection !== "live" || (!this.ended && (quiet || down));
+      this.root.classList.toggle("is-stale", stale);
+      this.root.dataset.connection = stale && this.connection === "live" ? "stale" : this.connection;
+      this.show(...this.words(silence, down, quiet));
+    }
+
+    words(silence, down, quiet) {
+      const old = this.stream.lastFrame ? ", " + F.age(Math.floor(silence / 1000)) : "";
+      if (this.connection === "refused") return ["No longer allowed to see this", "bad"];
+      if (this.connection === "connecting") return ["Connecting", "busy"];
+      if (this.connection === "reconnecting") return ["Reconnecting" + old, "warn"];
+      if (this.ended) return ["Ended", "off"];
+      if (quiet) return ["Stale" + old, "warn"];
+      if (down) return ["Engine not linked", "bad"];
+      return ["Live", "good"];
+    }
+
+    show(text, tone) {
+      if (this.badge.textContent !== text) this.badge.textContent = text;
+      this.badge.className = "status status--" + tone;
+    }
+
+    draw() {
+      if (document.visibilityState !== "visible") return;
+      this.equityChart.draw();
+      this.signalChart.draw();
+    }
+  }
+
+  async function start() {
+    const [equity, signals] = await Promise.all([C.whenDrawn("live-equity"), C.whenDrawn("live-signals")]);
+    C.watch(equity);
+    C.watch(signals);
+    const page = new LivePage(document.getElementById("live"), equity, signals);
+    window.heliographLive = page;
+    page.start();
+  }
+
+  start();
+})();

@@ -1,0 +1,245 @@
+"""A backtest's result: equity and drawdown, statistics, monthly returns, round trips and trades."""
+
+from typing import Any
+
+import pyarrow.compute as pc
+from dash import Dash, Input, Output, dcc, html
+
+from dashboards import bridge, figures, formats, parts, theme
+from dashboards.parts import Column
+from dashboards.results import MissingResult, Result, read_result, yearly_return
+
+SHOWN_TRADES = 500
+PRESETS = (("1y", "366"), ("5y", "1827"), ("10y", "3653"), ("All", "all"))
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+FULL_HEAT = 0.05  # a month of +-5 % has the deepest shade
+STANCES = {1: "Long spread", -1: "Short spread"}
+
+TRADES = (
+    Column("Date", "time"),
+    Column("Symbol"),
+    Column("Side"),
+    Column("Quantity", "figure"),
+    Column("Price", "figure"),
+    Column("Value, USD", "figure"),
+    Column("Fee, USD", "figure"),
+    Column("Order", "figure"),
+)
+ROUND_TRIPS = (
+    Column("Pair"),
+    Column("Stance"),
+    Column("Entered", "time"),
+    Column("Left", "time"),
+    Column("Days", "figure", "Trading days"),
+    Column("Entry z", "figure"),
+    Column("Exit z", "figure"),
+    Column("Profit, USD", "figure", "Before fees and spread"),
+)
+
+
+def make_app() -> Dash:
+    app = bridge.make_app("backtest", layout)
+    app.callback(
+        Output("backtest-trades", "children"),
+        Output("backtest-trades-note", "children"),
+        Input("backtest-symbol", "value"),
+        prevent_initial_call=True,
+    )(trades_of)
+    return app
+
+
+def layout() -> html.Div:
+    """The page about the visited run, which has succeeded."""
+    run = bridge.visit().subject
+    if run is None:  # the first index, before any visit
+        return html.Div()
+    try:
+        result = read_result(run.folder, run.result_sha256)
+    except MissingResult as missing:
+        how = f"The run succeeded, but its files cannot be read ({missing}). Run the backtest again."
+        return html.Div(parts.empty("No result files", how), className="panel state--error")
+    return html.Div(
+        [
+            _tiles(run.statistics, result),
+            html.Div(
+                [_curve(result), _monthly(result), _round_trips(result), _trades(result)],
+                className="columns columns--stretch",
+            ),
+        ],
+        id="backtest",
+    )
+
+
+def trades_of(symbol: str | None) -> tuple[list[Any], str]:
+    """The newest trades of ``symbol`` (None: of all), and how many there are."""
+    run = bridge.visit().subject
+    return _trade_rows(read_result(run.folder, run.result_sha256), symbol)
+
+
+def _tiles(statistics: dict[str, Any], result: Result) -> html.Div:
+    known = statistics.get
+    profit = formats.decimal(known("final_equity"))
+    gained = None if profit is None else profit - formats.decimal(result.capital)  # type: ignore[operator]
+    hits = known("hit_rate")
+    return parts.tiles(
+        parts.tile(
+            "Final equity, USD",
+            formats.compact(known("final_equity")),
+            f"of {formats.compact(result.capital)} capital",
+            hover=formats.money(known("final_equity")),
+        ),
+        parts.tile(
+            "Total return",
+            formats.percent_signed(known("total_return")),
+            f"{formats.money_signed(gained)} USD",
+            tone=_tone(known("total_return")),
+        ),
+        parts.tile("CAGR", formats.percent_signed(known("cagr")), "252 days a year", tone=_tone(known("cagr"))),
+        parts.tile("Volatility", formats.percent(known("volatility")), "a year"),
+        parts.tile("Sharpe", formats.number(known("sharpe")), "daily, rate 0"),
+        parts.tile("Max drawdown", formats.percent(known("max_drawdown")), "at the closes", tone="loss"),
+        parts.tile("Trades", formats.quantity(known("trades")), f"{formats.compact(known('fees'))} USD fees"),
+        parts.tile(
+            "Round trips",
+            formats.quantity(known("round_trips")),
+            "" if hits is None else f"{formats.percent(hits)} with profit",
+        ),
+        parts.tile("Turnover", f"{formats.number(known('turnover'), 1)}×", "of equity a year"),
+    )
+
+
+def _curve(result: Result) -> html.Section:
+    loss = theme.SIGNALS["loss"]
+    figure = figures.figure(
+        [
+            figures.line("Equity", result.dates, result.equity.tolist(), theme.SIGNALS["accent"], hovertemplate="%{y:,.0f}"),
+            figures.line(
+                "Drawdown",
+                result.dates,
+                result.drawdown.tolist(),
+                loss,
+                yaxis="y2",
+                width=1,
+                fill="tozeroy",
+                fillcolor=theme.translucent(loss, 0.25),
+                hovertemplate="%{y:.2%}",
+            ),
+        ],
+        xaxis={"type": "date", "anchor": "y2", "rangebreaks": []},
+        yaxis=figures.axis("Equity, USD", domain=[0.36, 1], tickformat="~s"),
+        yaxis2=figures.axis("Drawdown", domain=[0, 0.28], tickformat=".0%", nticks=4, rangemode="tozero"),
+        shapes=[figures.level("Capital", result.capital)],
+        hoversubplots="axis",
+    )
+    return parts.panel(
+        "Equity and drawdown, USD",
+        parts.graph("backtest-curve", figure, 420),
+        note=f"{result.dates[0]} to {result.dates[-1]}, {formats.quantity(len(result.dates))} trading days",
+        tools=[
+            parts.key("Equity", "accent"),
+            parts.key("Drawdown", "loss"),
+            parts.presets("backtest-curve", PRESETS, "all"),
+        ],
+    )
+
+
+def _monthly(result: Result) -> html.Section:
+    columns = (Column("Year"), *(Column(month, "figure") for month in MONTHS), Column("Year's return", "figure"))
+    rows = []
+    for year in sorted({year for year, _month in result.monthly}, reverse=True):
+        cells = [html.Td(str(year))]
+        cells += [_heat(result.monthly.get((year, month))) for month in range(1, 13)]
+        cells.append(_heat(yearly_return(result.monthly, year), deepest=0.2))
+        rows.append(html.Tr(cells))
+    return parts.panel(
+        "Monthly returns",
+        parts.table("backtest-monthly", columns, rows, height=400, unit="years"),
+        span=7,
+        tools=[parts.table_tools()],
+    )
+
+
+def _heat(value: float | None, deepest: float = FULL_HEAT) -> html.Td:
+    """A return on a shade of gain or loss; the figure carries its sign as well."""
+    if value is None:
+        return html.Td("", className="right")
+    depth = round(min(1.0, abs(value) / deepest) * 60)
+    return html.Td(
+        formats.percent_signed(value),
+        className=f"right heat heat--{'gain' if value >= 0 else 'loss'}",
+        style={"--heat": f"{depth}%"},
+        **{"data-value": value},
+    )
+
+
+def _round_trips(result: Result) -> html.Section:
+    trips = result.round_trips.sort_by([("exit_date", "descending")]).slice(0, SHOWN_TRADES).to_pylist()
+    rows = [
+        parts.row(
+            ROUND_TRIPS,
+            [
+                trip["pair"],
+                STANCES.get(trip["stance"], formats.UNKNOWN),
+                formats.day(trip["entry_date"]),
+                formats.day(trip["exit_date"]),
+                formats.quantity(trip["days"]),
+                formats.number(trip["entry_z"]),
+                formats.number(trip["exit_z"]),
+                html.Span(formats.money_signed(trip["profit"]), className=_tone(trip["profit"])),
+            ],
+            [None, None, None, None, trip["days"], trip["entry_z"], trip["exit_z"], float(trip["profit"])],
+        )
+        for trip in trips
+    ]
+    return parts.panel(
+        "Round trips",
+        parts.table("backtest-round-trips", ROUND_TRIPS, rows, height=400, unit="round trips"),
+        span=5,
+        note=_newest(len(trips), result.round_trips.num_rows),
+        tools=[parts.table_tools()],
+    )
+
+
+def _trades(result: Result) -> html.Section:
+    symbols = sorted(set(result.trades["symbol"].to_pylist()))
+    rows, note = _trade_rows(result, None)
+    chooser = dcc.Dropdown(
+        id="backtest-symbol", options=symbols, placeholder="All symbols", clearable=True, className="chooser"
+    )
+    return parts.panel(
+        "Trades",
+        parts.table("backtest-trades", TRADES, rows, body="backtest-trades", height=400, unit="trades"),
+        tools=[html.Small(note, id="backtest-trades-note"), chooser, parts.table_tools()],
+    )
+
+
+def _trade_rows(result: Result, symbol: str | None) -> tuple[list[Any], str]:
+    trades = result.trades if not symbol else result.trades.filter(pc.equal(result.trades["symbol"], symbol))
+    newest = trades.slice(max(0, trades.num_rows - SHOWN_TRADES)).to_pylist()[::-1]
+    rows = [
+        parts.row(
+            TRADES,
+            [
+                formats.day(trade["date"]),
+                trade["symbol"],
+                html.Span(trade["side"].capitalize(), className=f"side-{trade['side']}"),
+                formats.quantity(trade["qty"]),
+                formats.price(trade["price"]),
+                formats.money(trade["notional"]),
+                formats.money(trade["fee"]),
+                str(trade["order_id"]),
+            ],
+            [None, None, None, trade["qty"], float(trade["price"]), float(trade["notional"]), float(trade["fee"])],
+        )
+        for trade in newest
+    ]
+    return rows, _newest(len(newest), trades.num_rows)
+
+
+def _newest(shown: int, of: int) -> str:
+    return "" if shown == of else f"newest {formats.quantity(shown)} of {formats.quantity(of)}"
+
+
+def _tone(value: Any) -> str:
+    exact = formats.decimal(value)
+    return "" if not exact else "gain" if exact > 0 else "loss"

@@ -1,0 +1,117 @@
+"""The forms of the pages. They give shape and words; what is allowed is the services' to say."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from control.deployments.models import Node
+from control.desks.models import Desk
+from control.web.parameter_form import parameter_fields, parameter_values
+
+MONEY_SCALE = 10_000  # engine.messages.LimitEnvelope counts money in 1/10,000
+
+# (name, label, hint, unit, default)
+ENVELOPE = (
+    ("max_order_qty", "Largest order", "Shares in one order", "shares", 10_000),
+    ("max_order_notional", "Largest order value", "Value of one order", "USD", 60_000),
+    ("max_position_qty", "Largest position", "Shares a symbol, long or short, working orders included", "shares", 50_000),
+    ("max_gross_notional", "Largest gross exposure", "Over all symbols of the strategy", "USD", 1_500_000),
+)
+
+
+def _figure(mode: str = "decimal") -> forms.TextInput:
+    return forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off"})
+
+
+class StrategyForm(forms.Form):
+    desk = forms.ModelChoiceField(Desk.objects.none(), empty_label=None)
+    name = forms.CharField(max_length=80, help_text="Unique on the desk, for example PAIRS-US.")
+    kernel = forms.ChoiceField(help_text="The compiled strategy that its versions parameterise.")
+
+    def __init__(self, *args: Any, desks: QuerySet[Desk], kernels: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["desk"].queryset = desks  # type: ignore[attr-defined]
+        self.fields["kernel"].choices = kernels  # type: ignore[attr-defined]
+
+
+class VersionForm(forms.Form):
+    """Parameters by the kernel's model, the limit envelope, the data and the capital."""
+
+    dataset = forms.ChoiceField(help_text="What it is prepared from and backtested on.")
+    capital = forms.DecimalField(
+        max_digits=18, decimal_places=4, initial=Decimal(1_000_000), widget=_figure(), help_text="At most, per deployment."
+    )
+    note = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="What this version tries, for whoever reviews it.",
+    )
+
+    def __init__(self, *args: Any, model: Any, datasets: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parameter_names = list(parameter_fields(model))
+        self.fields.update(parameter_fields(model))
+        self.envelope_names = []
+        for name, label, hint, unit, default in ENVELOPE:
+            field = forms.DecimalField(label=label, help_text=hint, initial=default, widget=_figure())
+            field.unit = unit  # type: ignore[attr-defined]
+            self.fields[f"envelope.{name}"] = field
+            self.envelope_names.append(f"envelope.{name}")
+        self.fields["capital"].unit = "USD"  # type: ignore[attr-defined]
+        self.fields["dataset"].choices = [(name, name) for name in datasets]  # type: ignore[attr-defined]
+
+    def parameters_part(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.parameter_names]
+
+    def envelope_part(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.envelope_names]
+
+    def arguments(self) -> dict[str, Any]:
+        """What ``version_create`` takes."""
+        cleaned = self.cleaned_data
+        return {
+            "parameters": parameter_values(cleaned),
+            "envelope": {name: _envelope_units(name, cleaned[f"envelope.{name}"]) for name, *_ in ENVELOPE},
+            "dataset": cleaned["dataset"],
+            "capital": cleaned["capital"],
+            "note": cleaned["note"],
+        }
+
+
+def _envelope_units(name: str, value: Decimal) -> Any:
+    """Money to 1/10,000, shares as they are; a fraction is left for the service to refuse."""
+    units = value * MONEY_SCALE if name.endswith("notional") else value
+    return int(units) if units == units.to_integral_value() else float(units)
+
+
+def envelope_rows(envelope: dict[str, int]) -> list[tuple[str, Decimal, str]]:
+    """(label, value, unit) for a page, money in the currency."""
+    return [
+        (label, Decimal(envelope[name]) / (MONEY_SCALE if unit == "USD" else 1), unit)
+        for name, label, _, unit, _ in ENVELOPE
+        if name in envelope
+    ]
+
+
+class DecisionForm(forms.Form):
+    comment = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    content_hash = forms.CharField(widget=forms.HiddenInput)
+
+
+class DeployForm(forms.Form):
+    node = forms.ModelChoiceField(Node.objects.none(), empty_label=None, help_text="The engine that will run it.")
+    capital = forms.DecimalField(max_digits=18, decimal_places=4, widget=_figure())
+
+    def __init__(self, *args: Any, nodes: QuerySet[Node], most: Decimal, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["node"].queryset = nodes  # type: ignore[attr-defined]
+        capital = self.fields["capital"]
+        capital.unit = "USD"  # type: ignore[attr-defined]
+        capital.help_text = f"At most the approved {most.normalize():,f}."
+        capital.initial = most.normalize().quantize(Decimal(1)) if most == most.to_integral_value() else most
+
+
+class NodeForm(forms.Form):
+    name = forms.CharField(max_length=40, help_text="Letters, digits, - and _; for example sim-2.")

@@ -1,0 +1,108 @@
+"""What trades: the list, the live page (Dash in the same frame), and the buttons that stop it."""
+
+from typing import Any
+
+from django.db.models import Count, OuterRef, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from control.deployments import services
+from control.deployments.models import Deployment
+from control.deployments.selectors import deployments_visible_to
+from control.trading.models import EquityPoint
+from control.trading.selectors import orders_visible_to, positions_visible_to
+from control.web.views.access import page, visible_or_403
+from control.web.views.acting import act
+from control.web.views.dash_pages import render_dash
+
+WORKING = ("sent", "accepted", "partially_filled")
+
+# command -> (service, what it says when done)
+COMMANDS = {
+    "pause": (services.deployment_pause, "{} is being paused: no new orders, working ones are cancelled."),
+    "resume": (services.deployment_resume, "{} trades on."),
+    "flatten": (services.deployment_flatten, "{} is being flattened: it closes its positions, then stops."),
+    "stop": (services.deployment_stop, "{} is being stopped: working orders are cancelled, positions stay."),
+}
+
+
+@page("deployments.view_deployment")
+def deployment_list(request: HttpRequest) -> HttpResponse:
+    newest = EquityPoint.objects.filter(deployment=OuterRef("pk")).order_by("-ts")
+    deployments = deployments_visible_to(request.user).annotate(
+        equity=Subquery(newest.values("equity")[:1]),
+        equity_at=Subquery(newest.values("ts")[:1]),
+        fill_count=Count("fills"),
+    )
+    rows = [(deployment, _profit(deployment)) for deployment in deployments]
+    context = {
+        "live": [row for row in rows if row[0].live],
+        "ended": [row for row in rows if not row[0].live],
+    }
+    return render(request, "web/deployment_list.html", context)
+
+
+def _profit(deployment: Any) -> Any:
+    return None if deployment.equity is None else deployment.equity - deployment.capital
+
+
+@page("deployments.view_deployment")
+def deployment_detail(request: HttpRequest, pk: Any) -> HttpResponse:
+    deployment = visible_or_403(deployments_visible_to(request.user), pk=pk)
+    return render_live(request, deployment)
+
+
+def render_live(request: HttpRequest, deployment: Deployment) -> HttpResponse:
+    working = orders_visible_to(request.user).filter(deployment=deployment, state__in=WORKING).count()
+    held = positions_visible_to(request.user).filter(deployment=deployment).exclude(qty=0).count()
+    context = {
+        "deployment": deployment,
+        "version": deployment.version,
+        "strategy": deployment.strategy,
+        "commands": _commands(deployment, working, held),
+    }
+    return render_dash(request, "live", deployment, "web/deployment_detail.html", context)
+
+
+def _commands(deployment: Deployment, working: int, held: int) -> list[dict[str, Any]]:
+    """What each button asks before it acts: the thing's name and the consequence."""
+    name = str(deployment)
+    orders = f"{working} working order{'' if working == 1 else 's'}"
+    positions = f"{held} position{'' if held == 1 else 's'}"
+    said = {
+        "pause": (f"Pause {name}", f"{orders} cancelled, no new ones; {positions} kept.", f"Pause {name}"),
+        "resume": (f"Resume {name}", "It sends orders again from the next decision on.", f"Resume {name}"),
+        "flatten": (
+            f"Flatten {name}",
+            f"{orders} cancelled, {positions} closed at the market. It then stops and cannot be resumed.",
+            f"Flatten {name}",
+        ),
+        "stop": (
+            f"Stop {name}",
+            f"{orders} cancelled, {positions} kept open and no longer managed. It cannot be resumed.",
+            f"Stop {name}",
+        ),
+    }
+    return [
+        {
+            "name": command,
+            "url": reverse("deployment-command", kwargs={"pk": deployment.pk, "command": command}),
+            "title": title,
+            "consequence": consequence,
+            "button": button,
+            "calm": command == "resume",
+        }
+        for command, (title, consequence, button) in said.items()
+    ]
+
+
+@page("deployments.view_deployment", methods=("POST",))
+def deployment_command(request: HttpRequest, pk: Any, command: str) -> HttpResponse:
+    """Pause, resume, flatten or stop; the service asks for the permission of each."""
+    if command not in COMMANDS:
+        raise Http404
+    deployment = visible_or_403(deployments_visible_to(request.user), pk=pk)
+    service, done = COMMANDS[command]
+    act(request, done.format(deployment), service, deployment=deployment)
+    return redirect("deployment-detail", pk=deployment.pk)

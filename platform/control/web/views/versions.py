@@ -1,0 +1,145 @@
+"""One version: its content, backtests, approval and deployments, and every step of its life."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from control.approvals.selectors import approvals_visible_to, may_decide
+from control.approvals.services import version_approve, version_reject
+from control.backtests.selectors import runs_visible_to
+from control.backtests.services import backtest_request
+from control.deployments.selectors import deployments_visible_to, nodes_visible_to
+from control.deployments.services import deployment_create
+from control.marketdata.selectors import datasets_visible_to
+from control.strategies import services
+from control.strategies.content import kernels
+from control.strategies.models import Strategy, StrategyVersion
+from control.strategies.selectors import strategies_visible_to, versions_visible_to
+from control.web.forms import DecisionForm, DeployForm, VersionForm, envelope_rows
+from control.web.views.access import page, visible_or_403
+from control.web.views.acting import act, act_on_form
+
+
+@page("strategies.create_strategyversion", methods=("GET", "HEAD", "POST"))
+def version_new(request: HttpRequest, pk: int) -> HttpResponse:
+    strategy = visible_or_403(strategies_visible_to(request.user), pk=pk)
+    form = _version_form(request, strategy)
+    if request.method == "POST" and form.is_valid():
+        done = "Draft created. Backtest it, then submit it for approval."
+        version = act_on_form(request, form, done, services.version_create, strategy=strategy, **form.arguments())
+        if version is not None:
+            return redirect("version-detail", pk=version.pk)
+    context = {"strategy": strategy, "form": form, "kernel": kernels()[strategy.kernel]}
+    return render(request, "web/version_new.html", context, status=422 if form.errors else 200)
+
+
+def _version_form(request: HttpRequest, strategy: Strategy) -> VersionForm:
+    """Starts from the version named by ``?from=``, or the newest, so that a change is one field."""
+    datasets = [dataset.name for dataset in datasets_visible_to(request.user)]
+    versions = versions_visible_to(request.user).filter(strategy=strategy)
+    number = request.GET.get("from", "")
+    source = versions.filter(number=number).first() if number.isdigit() else versions.order_by("-number").first()
+    model = kernels()[strategy.kernel].parameters_model
+    return VersionForm(request.POST or None, model=model, datasets=datasets, initial=_initial(source))
+
+
+def _initial(source: StrategyVersion | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    initial: dict[str, Any] = {f"parameters.{name}": value for name, value in source.parameters.items()}
+    for name, _label, value, _unit in envelope_rows(source.envelope):
+        initial[f"envelope.{name}"] = f"{value.normalize():f}"
+    return initial | {"dataset": source.dataset, "capital": f"{source.capital.normalize():f}"}
+
+
+@page("strategies.view_strategyversion", methods=("GET", "HEAD", "POST"))
+def version_detail(request: HttpRequest, pk: Any) -> HttpResponse:
+    """The page; a POST deploys."""
+    version = visible_or_403(versions_visible_to(request.user), pk=pk)
+    form = DeployForm(request.POST or None, nodes=nodes_visible_to(request.user), most=version.capital)
+    if request.method == "POST" and form.is_valid():
+        done = f"{version} is deployed to {form.cleaned_data['node']}."
+        deployment = act_on_form(request, form, done, deployment_create, version=version, **form.cleaned_data)
+        if deployment is not None:
+            return redirect("deployment-detail", pk=deployment.pk)
+    return _render(request, version, deploy_form=form)
+
+
+def _render(request: HttpRequest, version: StrategyVersion, **forms: Any) -> HttpResponse:
+    approval = approvals_visible_to(request.user).filter(version=version).first()
+    kernel = kernels().get(version.strategy.kernel)
+    context = {
+        "version": version,
+        "version_name": str(version),
+        "strategy": version.strategy,
+        "kernel": kernel,
+        "parameters": _parameter_rows(kernel, version.parameters),
+        "envelope": envelope_rows(version.envelope),
+        "approval": approval,
+        "backtests": runs_visible_to(request.user).filter(version=version),
+        "deployments": deployments_visible_to(request.user).filter(version=version),
+        "may_decide": may_decide(request.user, version),
+        "decision_form": DecisionForm(initial={"content_hash": version.content_hash}),
+        "nodes": nodes_visible_to(request.user).exists(),
+    } | forms
+    refused = any(form.is_bound and form.errors for form in forms.values())
+    return render(request, "web/version_detail.html", context, status=422 if refused else 200)
+
+
+def _parameter_rows(kernel: Any, parameters: dict[str, Any]) -> list[tuple[str, Any, str, bool]]:
+    """(label, value, description, whether it is the kernel's default)"""
+    fields = kernel.parameters_model.model_fields if kernel else {}
+    rows = []
+    for name, value in parameters.items():
+        field = fields.get(name)
+        label = (field.title if field else None) or name.replace("_", " ").capitalize()
+        text = (", ".join(value) or "all of the dataset") if isinstance(value, list) else value
+        default = field is not None and field.default == value
+        rows.append((label, text, (field.description or "") if field else "", default))
+    return rows
+
+
+@page("strategies.submit_strategyversion", methods=("POST",))
+def version_submit(request: HttpRequest, pk: Any) -> HttpResponse:
+    return _step(request, pk, services.version_submit, "{} is submitted for approval.")
+
+
+@page("strategies.submit_strategyversion", methods=("POST",))
+def version_withdraw(request: HttpRequest, pk: Any) -> HttpResponse:
+    return _step(request, pk, services.version_withdraw, "{} is withdrawn.")
+
+
+@page("strategies.retire_strategyversion", methods=("POST",))
+def version_retire(request: HttpRequest, pk: Any) -> HttpResponse:
+    return _step(request, pk, services.version_retire, "{} is retired. It can no longer be deployed.")
+
+
+def _step(request: HttpRequest, pk: Any, service: Any, done: str) -> HttpResponse:
+    version = visible_or_403(versions_visible_to(request.user), pk=pk)
+    act(request, done.format(version), service, version=version)
+    return redirect("version-detail", pk=version.pk)
+
+
+@page("backtests.request_backtestrun", methods=("POST",))
+def version_backtest(request: HttpRequest, pk: Any) -> HttpResponse:
+    version = visible_or_403(versions_visible_to(request.user), pk=pk)
+    run = act(request, f"The backtest of {version} is queued.", backtest_request, version=version)
+    return redirect("version-detail", pk=version.pk) if run is None else redirect("backtest-detail", pk=run.pk)
+
+
+@page("approvals.decide_approval", methods=("POST",))
+def version_decide(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
+    """Approve or reject exactly the content that the page showed (its hash comes with the form)."""
+    decisions = {"approve": (version_approve, "approved"), "reject": (version_reject, "rejected")}
+    if decision not in decisions:
+        raise Http404
+    version = visible_or_403(versions_visible_to(request.user), pk=pk)
+    service, word = decisions[decision]
+    form = DecisionForm(request.POST)
+    if form.is_valid():
+        done = act_on_form(request, form, f"{version} is {word}.", service, version=version, **form.cleaned_data)
+        if done is not None:
+            return redirect("version-detail", pk=version.pk)
+    deploy = DeployForm(nodes=nodes_visible_to(request.user), most=version.capital)
+    return _render(request, version, decision_form=form, deploy_form=deploy)
