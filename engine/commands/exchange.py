@@ -8,6 +8,8 @@ import logging
 import signal
 import sys
 import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,7 +17,6 @@ import msgspec
 
 from engine.core.clock import SessionClock
 from engine.errors import BadInput
-from engine.history import as_yyyymmdd, open_history
 from engine.simulation.exchange import MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
 from engine.simulation.market import Market
 from engine.simulation.record import Record, replace_file
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the loop takes over: ends the loading child too
     config = _read(arguments.config, Config)
     if not 0.1 <= config.day_seconds <= 86_400:
         raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
@@ -67,9 +69,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _serve(config: Config, directory: Path) -> dict[str, Any]:
     passwords = _passwords(Path(config.accounts_file))
     receivers = [_address(receiver) for receiver in config.receivers]
-    market = _market(config)
-    record = Record(directory, list(passwords))
+    market = _prepared_market(config)
     warm_up()
+    record = Record(directory, list(passwords))
     left = market.after(record.state.started)
     clock = _clock(left or market.dates[-1:], config.day_seconds, finished=not left)
     exchange = Exchange(
@@ -112,7 +114,40 @@ async def _until_stopped(server: Server, about: dict[str, Any]) -> None:
     await server.serve(stop, lambda ports: print(json.dumps({"ports": ports, **about}), flush=True))
 
 
+def _prepared_market(config: Config) -> Market:
+    """The market, loaded by a child process, which also fills the cache of compiled code.
+
+    The libraries that read history, and the compiler, would keep 200 MB in a process that runs for hours. Raises
+    ``BadInput`` for an unknown dataset, symbol or range of days.
+    """
+    receiving, sending = get_context("fork").Pipe(duplex=False)
+    child = get_context("fork").Process(target=_prepare, args=(config, sending), daemon=True)
+    child.start()
+    sending.close()
+    try:
+        answer = receiving.recv()
+    except EOFError as error:
+        child.join()
+        raise RuntimeError(f"loading the market ended with exit code {child.exitcode}") from error
+    child.join()
+    if isinstance(answer, Market):
+        return answer
+    raise BadInput(*answer)
+
+
+def _prepare(config: Config, sending: Connection) -> None:
+    try:
+        market = _market(config)
+    except BadInput as error:
+        sending.send((error.code, error.field, error.value, error.expected))
+        return
+    warm_up()
+    sending.send(market)
+
+
 def _market(config: Config) -> Market:
+    from engine.history import as_yyyymmdd, open_history  # only ever in the child
+
     start, end = as_yyyymmdd(config.start), as_yyyymmdd(config.end)
     history = open_history(config.history)
     earlier = (start // 10_000 - 1) * 10_000 + 101  # at least a year more: the first previous close and volatility

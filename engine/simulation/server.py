@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from engine.errors import BadInput
 from engine.protocols import soupbintcp_session as soup
@@ -34,10 +35,8 @@ class OrderConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        raw = transport.get_extra_info("socket")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -86,14 +85,12 @@ class RequestPort(asyncio.DatagramProtocol):
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, datagram: bytes, address: Address) -> None:
-        assert self._transport is not None
         for answer in self._exchange.respond(datagram):
             self._transport.sendto(answer, address)
 
