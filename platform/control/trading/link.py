@@ -7,12 +7,14 @@ commit. A node has one link. The newest wins, since a half-open connection of a 
 successor out: the older one is told so (Refused, fatal: an agent that still lives must not fight) and closed.
 
 Close codes: 4400 a message that is none or comes out of turn, 4403 a fatal refusal, 4408 no Hello in time,
-4409 a gap: connect again, Welcome says where to go on.
+4409 a gap and 1011 a fault here: connect again, Welcome says where to go on.
 """
 
 import asyncio
 import hmac
 import logging
+import time
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -28,7 +30,9 @@ from control.trading.publisher import publisher
 from engine import messages
 
 HELLO_WITHIN = 10.0  # seconds
-MALFORMED, FATAL, NO_HELLO, GAP = 4400, 4403, 4408, 4409
+GATHER = 0.2  # seconds between commits under load: a transaction costs more than the rows in it
+MOST_WAITING = 64  # batches
+MALFORMED, FATAL, NO_HELLO, GAP, INTERNAL = 4400, 4403, 4408, 4409, 1011
 logger = logging.getLogger(__name__)
 
 
@@ -40,6 +44,9 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.deployments: set[str] = set()  # live: their pages hear this node's heartbeats
         self.known: set[str] = set()  # every deployment of the node, as far as it was asked for
+        self.waiting: list[messages.ReportBatch] = []
+        self.committing: asyncio.Task[None] | None = None
+        self.committed_at = 0.0
         token = _bearer(self.scope["headers"])
         node = await database_sync_to_async(_node_of)(token) if token else None
         if node is None:
@@ -54,7 +61,10 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if not hasattr(self, "group"):
             return  # refused at the handshake
+        self.over = True
         self._no_hello.cancel()
+        if self.committing is not None:
+            await asyncio.wait([self.committing])
         await self.channel_layer.group_discard(self.group, self.channel_name)
         if self.link is not None:
             publisher().link_down(self.deployments)
@@ -71,9 +81,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         try:
             await self._take(message)
         except services.LinkRefused as refused:
-            logger.warning("node %s refused: %s", self.node.name, refused.reason)
-            code = FATAL if refused.fatal else GAP if refused.code == "gap" else MALFORMED
-            await self._refuse(refused, code)
+            await self._refused(refused)
 
     async def _take(self, message: messages.Up) -> None:
         match message:
@@ -82,7 +90,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
             case messages.Heartbeat() if self.link is not None:
                 await self._heartbeat(message, self.link)
             case messages.ReportBatch() if self.link is not None:
-                await self._batch(message, self.link)
+                await self._batch(message)
             case _:
                 expected = "Hello first, and once"
                 raise services.LinkRefused("out_of_turn", f"{type(message).__name__} out of turn; expected {expected}.")
@@ -105,11 +113,44 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         # Those that this heartbeat ended hear of it too.
         publisher().heartbeat(heartbeat, before | self.deployments)
 
-    async def _batch(self, batch: messages.ReportBatch, link: services.Link) -> None:
-        last = await database_sync_to_async(services.batch_commit)(node=self.node, batch=batch, epoch=link.epoch)
-        await self._send(messages.Acknowledge(batch.journal, last))
-        ours = await self._ours({one.deployment for one in batch.reports if hasattr(one, "deployment")})
-        publisher().reports(one for one in batch.reports if getattr(one, "deployment", None) in ours)
+    async def _batch(self, batch: messages.ReportBatch) -> None:
+        """Commit at once after a quiet while, together with what else has come by then under load."""
+        if len(self.waiting) >= MOST_WAITING and self.committing is not None:
+            await asyncio.wait([self.committing])  # nothing more is read until there is room
+        self.waiting.append(batch)
+        if self.committing is None:
+            self.committing = asyncio.create_task(self._commit_waiting())
+
+    async def _commit_waiting(self) -> None:
+        try:
+            while self.waiting and not self.over:
+                await asyncio.sleep(self.committed_at + GATHER - time.monotonic())
+                batches, self.waiting = self.waiting, []
+                await self._commit(batches)
+                self.committed_at = time.monotonic()
+        except services.LinkRefused as refused:
+            await self._refused(refused)
+        except Exception:
+            # Not acknowledged, so nothing is lost: the agent connects again and sends it again.
+            logger.exception("batches of node %s were not committed", self.node.name)
+            await self._close(INTERNAL)
+        finally:
+            self.committing = None
+
+    async def _commit(self, batches: list[messages.ReportBatch]) -> None:
+        assert self.link is not None
+        for _journal, same in groupby(batches, key=lambda batch: batch.journal):
+            together = list(same)
+            new = await database_sync_to_async(services.batches_commit)(
+                node=self.node, batches=together, epoch=self.link.epoch
+            )
+            for batch in together:
+                await self._send(messages.Acknowledge(batch.journal, batch.last))
+            await self._publish([report for batch in new for report in batch.reports])
+
+    async def _publish(self, reports: list[messages.Report]) -> None:
+        ours = await self._ours({one.deployment for one in reports if not isinstance(one, messages.AnomalyReport)})
+        publisher().reports(one for one in reports if getattr(one, "deployment", None) in ours)
 
     async def _ours(self, named: set[str]) -> set[str]:
         """Those of ``named`` that are this node's: nobody streams to the pages of another's deployment."""
@@ -134,11 +175,19 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         await self._send(desired)
 
     async def _send(self, message: messages.Down) -> None:
-        await self.send(messages.encode(message).decode())
+        if not self.over:
+            await self.send(messages.encode(message).decode())
+
+    async def _refused(self, refused: services.LinkRefused) -> None:
+        logger.warning("node %s refused: %s", self.node.name, refused.reason)
+        await self._refuse(refused, FATAL if refused.fatal else GAP if refused.code == "gap" else MALFORMED)
 
     async def _refuse(self, refused: services.LinkRefused, code: int) -> None:
-        self.over = True
         await self._send(refused.as_message())
+        await self._close(code)
+
+    async def _close(self, code: int) -> None:
+        self.over = True
         await self.close(code)
 
     async def _turn_away(self, why: str) -> None:

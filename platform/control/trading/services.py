@@ -3,6 +3,7 @@
 Each is one transaction. The consumer (``link.py``) answers the engine only after it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -16,6 +17,8 @@ from control.trading import incidents
 from control.trading.fold import fold
 from control.trading.models import Journal, ReportBatch
 from engine import messages
+
+Batches = Sequence[messages.ReportBatch]
 
 
 class LinkRefused(Exception):
@@ -65,76 +68,108 @@ def link_open(*, node: Node, hello: messages.Hello) -> Link:
 
 
 def batch_commit(*, node: Node, batch: messages.ReportBatch, epoch: int | None = None) -> int:
-    """Fold ``batch`` into the database, all or nothing; returns the journal record to acknowledge.
+    """Fold ``batch`` into the database; returns the record to acknowledge. Raises as ``batches_commit``."""
+    batches_commit(node=node, batches=[batch], epoch=epoch)
+    return batch.last
 
-    A batch whose key (node, journal, last) is stored already, with the same hash, is acknowledged again and
-    changes nothing. Raises ``LinkRefused``: ``journal_unknown`` (no Hello named it), ``gap`` (``first`` is not
-    what was committed last; nothing is lost, send from there), ``fenced`` (``epoch`` is not the node's newest),
-    and with an incident ``hash_mismatch`` (the reports are not what the hash says), ``batch_contradicted`` (the
-    key is stored with another hash), ``report_invalid`` (a value that no row can hold).
+
+def batches_commit(*, node: Node, batches: Batches, epoch: int | None = None) -> Batches:
+    """Fold ``batches`` of one journal, in their order, into the database; returns those that were news.
+
+    One transaction for all where nothing is wrong. Otherwise one for each, up to the first that is refused, so
+    that what was refused has changed nothing and what came before it is kept.
+
+    A batch whose key (node, journal, last) is stored already, with the same hash, changes nothing. Raises
+    ``LinkRefused``: ``journal_unknown`` (no Hello named it), ``gap`` (``first`` is not what was committed last;
+    nothing is lost, send from there), ``fenced`` (``epoch`` is not the node's newest), and with an incident
+    ``hash_mismatch`` (the reports are not what the hash says), ``batch_contradicted`` (the key is stored with
+    another hash), ``report_invalid`` (a value that no row can hold).
     """
     try:
         with transaction.atomic():
-            return _commit(node, batch, epoch)
-    except _Incident as refused:
-        _write_down(node, batch, refused)
-        raise
-    except (DataError, IntegrityError, ValueError, OverflowError) as error:
-        if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
-            raise  # another node's link wrote the same execution this instant: the agent sends it again
+            return _commit(node, batches, epoch)
+    except (LinkRefused, DataError, IntegrityError, ValueError, OverflowError) as error:
+        if len(batches) > 1:
+            return [new for one in batches for new in batches_commit(node=node, batches=[one], epoch=epoch)]
+        refusal = _refusal(node, batches[0], error)
+        if refusal is error:
+            raise
+        raise refusal from error
+
+
+def _refusal(node: Node, batch: messages.ReportBatch, error: Exception) -> Exception:
+    """What is raised for ``error``, written down where it is an incident. The transaction is rolled back by now."""
+    if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+        return error  # another node's link wrote the same execution this instant: the agent sends it again
+    if not isinstance(error, LinkRefused):
         reason = f"Batch {batch.last} of journal {batch.journal} holds a value that cannot be stored: {error}"
-        invalid = _Incident("report_invalid", _subject(batch), reason)
-        _write_down(node, batch, invalid)
-        raise invalid from error
+        error = _Incident("report_invalid", _subject(batch), reason)
+    if isinstance(error, _Incident):
+        _write_down(node, batch, error)
+    return error
 
 
-def _commit(node: Node, batch: messages.ReportBatch, epoch: int | None) -> int:
-    journal = (
-        Journal.objects.select_for_update(of=("self",))
-        .select_related("node")
-        .filter(node=node, journal=batch.journal)
-        .first()
-    )
+def _commit(node: Node, batches: Batches, epoch: int | None) -> Batches:
+    journal = _journal_locked(node, batches[0].journal, epoch)
+    new: list[messages.ReportBatch] = []
+    committed = journal.committed
+    for batch in batches:
+        if messages.payload_hash(batch.reports) != batch.payload_hash:
+            reason = f"The reports of {_name(batch)} are not what its hash says."
+            raise _Incident("hash_mismatch", _subject(batch), reason)
+        if batch.last <= journal.committed:
+            _check_known(node, batch, journal)
+        elif batch.journal != journal.journal or batch.first != committed:
+            raise _gap(batch, committed)
+        else:
+            new.append(batch)
+            committed = batch.last
+    if new:
+        _store(journal, new)
+    return new
+
+
+def _journal_locked(node: Node, name: str, epoch: int | None) -> Journal:
+    rows = Journal.objects.select_for_update(of=("self",)).select_related("node")
+    journal = rows.filter(node=node, journal=name).first()
     if journal is None:
-        raise LinkRefused("journal_unknown", f"No Hello of node {node.name} named journal {batch.journal}.", fatal=True)
+        raise LinkRefused("journal_unknown", f"No Hello of node {node.name} named journal {name}.", fatal=True)
     if epoch is not None and journal.node.epoch != epoch:
         raise LinkRefused("fenced", f"A newer link of node {node.name} is open.", fatal=True)
-    if messages.payload_hash(batch.reports) != batch.payload_hash:
-        reason = f"The reports of batch {batch.last} of journal {batch.journal} are not what its hash says."
-        raise _Incident("hash_mismatch", _subject(batch), reason)
-    if batch.last <= journal.committed:
-        return _again(node, batch, journal)
-    if batch.first != journal.committed:
-        raise _gap(batch, journal)
-    ReportBatch.objects.create(
-        node=node,
-        journal=batch.journal,
-        first=batch.first,
-        last=batch.last,
-        payload_hash=batch.payload_hash,
-        reports=len(batch.reports),
+    return journal
+
+
+def _store(journal: Journal, new: Batches) -> None:
+    ReportBatch.objects.bulk_create(
+        ReportBatch(
+            node=journal.node,
+            journal=batch.journal,
+            first=batch.first,
+            last=batch.last,
+            payload_hash=batch.payload_hash,
+            reports=len(batch.reports),
+        )
+        for batch in new
     )
-    fold(journal.node, journal.venue, batch.journal, batch.reports)
-    Journal.objects.filter(pk=journal.pk).update(committed=batch.last)
-    return batch.last
+    fold(journal.node, journal.venue, journal.journal, [report for batch in new for report in batch.reports])
+    Journal.objects.filter(pk=journal.pk).update(committed=new[-1].last)
 
 
-def _again(node: Node, batch: messages.ReportBatch, journal: Journal) -> int:
+def _check_known(node: Node, batch: messages.ReportBatch, journal: Journal) -> None:
     """A batch from the committed part of the journal: the same one is fine, another one is an incident."""
     stored = ReportBatch.objects.filter(node=node, journal=batch.journal, last=batch.last).first()
     if stored is None:
-        raise _gap(batch, journal)
+        raise _gap(batch, journal.committed)
     if (stored.payload_hash, stored.first) != (batch.payload_hash, batch.first):
-        reason = f"Batch {batch.last} of journal {batch.journal} is committed with other content."
-        raise _Incident("batch_contradicted", _subject(batch), reason)
-    return batch.last
+        raise _Incident("batch_contradicted", _subject(batch), f"{_name(batch)} is committed with other content.")
 
 
-def _gap(batch: messages.ReportBatch, journal: Journal) -> LinkRefused:
-    return LinkRefused(
-        "gap",
-        f"Batch ({batch.first}, {batch.last}] of journal {batch.journal} does not follow record {journal.committed}.",
-    )
+def _gap(batch: messages.ReportBatch, committed: int) -> LinkRefused:
+    return LinkRefused("gap", f"{_name(batch)}, from {batch.first}, does not follow record {committed}.")
+
+
+def _name(batch: messages.ReportBatch) -> str:
+    return f"Batch {batch.last} of journal {batch.journal}"
 
 
 def _subject(batch: messages.ReportBatch) -> str:

@@ -75,7 +75,7 @@ def test_a_gap_is_refused_naming_the_committed_record_and_stores_nothing(
     link: services.Link, node: Node, fill: Make
 ) -> None:
     commit(node, 0, 5)
-    with pytest.raises(services.LinkRefused, match="does not follow record 5") as refused:
+    with pytest.raises(services.LinkRefused, match="from 6, does not follow record 5") as refused:
         commit(node, 6, 9, fill())
     assert (refused.value.code, refused.value.fatal) == ("gap", False)
     assert not Fill.objects.exists()
@@ -224,3 +224,24 @@ def test_an_agent_with_another_nodes_token_is_refused(deployment: Deployment, no
 def test_opening_a_link_leaves_an_audit_row(link: services.Link, node: Node) -> None:
     row = AuditRow.objects.filter(object_type="deployments.node", actor_name="node:sim-1").get()
     assert row.detail["journal"] == JOURNAL
+
+
+def test_batches_that_come_together_are_committed_together(link: services.Link, node: Node, fill: Make) -> None:
+    batches = [
+        messages.batch(JOURNAL, 0, 5, [fill()]),
+        messages.batch(JOURNAL, 5, 9, [fill(execution_id=78), fill(execution_id=79)]),
+    ]
+    assert services.batches_commit(node=node, batches=batches) == batches
+    assert services.batches_commit(node=node, batches=batches) == []
+    assert sorted(Fill.objects.values_list("execution_id", flat=True)) == [77, 78, 79]
+    assert list(ReportBatch.objects.order_by("last").values_list("last", "reports")) == [(5, 1), (9, 2)]
+    assert Journal.objects.get().committed == 9
+
+
+def test_what_came_before_a_refused_batch_is_kept(link: services.Link, node: Node, fill: Make) -> None:
+    good, bad = messages.batch(JOURNAL, 0, 5, [fill()]), messages.batch(JOURNAL, 5, 9, [fill(execution_id=78, qty=0)])
+    with pytest.raises(services.LinkRefused) as refused:
+        services.batches_commit(node=node, batches=[good, bad])
+    assert refused.value.code == "report_invalid"
+    assert Fill.objects.get().execution_id == 77
+    assert Journal.objects.get().committed == 5
