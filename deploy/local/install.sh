@@ -84,5 +84,5 @@ echo "installing $files" >&2
 # Byte code is made when a module is first imported: most of what is installed never is.
 set --
 for file in $files; do set -- "$@" -r "$file"; done
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "$@" >&2
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile "$@" >&2
 printf '%s' "$stamp" >".venv/.stamp-$level"

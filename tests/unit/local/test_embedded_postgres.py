@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -14,9 +13,9 @@ from control.local.processes import wait_until
 
 
 @pytest.fixture
-def var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A var folder that an ordinary account may not be able to enter: pytest's folders are private."""
-    yield tmp_path_factory.mktemp("var")
+    return tmp_path_factory.mktemp("var")
 
 
 def server(var: Path) -> Postgres:
