@@ -119,6 +119,8 @@ class Core:
 
     def _timer_wait(self) -> float:
         """Seconds of wall time until the step's own deadline."""
+        if not self.engine.state["timer_interval"]:
+            return STATUS_NS / SECOND
         left = int(self.engine.state["next_deadline"]) - self._now()
         return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
 

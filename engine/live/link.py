@@ -8,6 +8,7 @@ says that the control plane stands, so nothing is lost and nothing counts twice.
 from collections.abc import Callable
 from enum import Enum
 
+from engine.errors import BadInput
 from engine.live.journal import Reader
 from engine.live.reports import Reporter
 from engine.messages import (
@@ -48,7 +49,10 @@ class BatchSource:
         self.position = 0
 
     def seek(self, record: int) -> None:
-        """The next batch begins behind ``record``. What reports need to know of earlier records is read again."""
+        """The next batch begins behind ``record``; what reports need to know of earlier records is read again.
+
+        Raises BadInput when the journal does not reach that far: it is not the one that was committed.
+        """
         if record == self.position:
             return
         if record < self.position:
@@ -56,7 +60,9 @@ class BatchSource:
         while self.position < record:
             records = self.reader.read(self.position, record - self.position)
             if not len(records):
-                raise ValueError(f"record {record} is committed, but the journal ends at {self.position}")
+                raise BadInput(
+                    "journal_behind", "journal", self.position, f"at least the {record} records it committed"
+                )
             self.reporter.take(self.position + 1, records)
             self.position += len(records)
 
@@ -88,6 +94,7 @@ class Link:
         self.refusal: Refused | None = None
         self.committed = 0
         self.incidents: list[Refused] = []
+        self.flush = False  # send what is there, reports or not
         self._on_the_way: list[int] = []
         self._heard_at = self._beat_at = self._committed_at = 0
         self._held: ReportBatch | None = None
@@ -129,6 +136,11 @@ class Link:
             frames.append(encode(self._heartbeat(revision)))
         return frames
 
+    @property
+    def drained(self) -> bool:
+        """Whether everything that the journal has was sent and acknowledged."""
+        return self.state is LinkState.UP and self.committed >= self.source.reader.last
+
     def silent(self, now: int) -> bool:
         """Whether the control plane has said nothing for so long that the connection counts as dead."""
         return self.state in (LinkState.GREETING, LinkState.UP) and now - self._heard_at > SILENCE_NS
@@ -143,7 +155,7 @@ class Link:
             cut = self._merged(self.source.cut())
             if cut is None:
                 break
-            due = now - self._committed_at >= EMPTY_BATCH_NS
+            due = self.flush or now - self._committed_at >= EMPTY_BATCH_NS
             if not cut.reports and not due:
                 self._held = cut
                 break

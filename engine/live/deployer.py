@@ -1,0 +1,157 @@
+"""Brings the core to what the control plane desires, one deployment at a time."""
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from engine.core.engine import limits_record
+from engine.core.events import BlobType, Command
+from engine.errors import BadInput
+from engine.live.core_client import CoreClient, CoreGone
+from engine.live.preparation import Moment, Preparation
+from engine.messages import Applied, Deployed, Desired, DesiredState, Manifest, StrategyStateName
+
+log = logging.getLogger("engine.agent")
+
+ENDED = frozenset({"stopped", "faulted"})
+TRIES = 5  # to prepare for a moment that has not passed when the artifact is loaded
+
+# What to command a strategy in a state (key) to bring it to what is desired.
+COMMANDS: dict[DesiredState, tuple[Command, frozenset[str]]] = {
+    "running": (Command.START, frozenset({"paused", "stopped", "flattening"})),
+    "paused": (Command.PAUSE, frozenset({"running", "flattening"})),
+    "stopped": (Command.STOP, frozenset({"running", "paused", "flattening", "loading"})),
+    "flat": (Command.FLATTEN, frozenset({"running", "paused", "loading"})),
+}
+
+
+class Deployer:
+    """``applied`` says what became of each deployment; ``revision`` the newest desired state that was worked off."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self.revision = 0
+        self._preparation = preparation
+        self._verified: set[tuple[str, str]] = set()
+        self._refused: dict[str, tuple[Manifest, str]] = {}
+        self._waiting: dict[str, str] = {}
+        self._formed: dict[tuple[int, str], int] = {}  # (core process, deployment) -> formation date
+
+    async def reconcile(self, desired: Desired, core: CoreClient) -> None:
+        """One pass. Raises CoreGone; anything that is wrong with one deployment is that deployment's reason."""
+        status = core.status or await core.refresh()
+        slots = {slot["deployment"]: slot for slot in status["slots"]}
+        for deployed in desired.deployments:
+            await self._one(deployed, slots.get(deployed.manifest.deployment), core)
+        wanted = {deployed.manifest.deployment for deployed in desired.deployments}
+        for name, slot in slots.items():
+            if name not in wanted and slot["state"] not in ENDED:
+                log.warning("deployment %s is not desired any more: stopped", name)
+                await core.command(Command.STOP, slot["slot"])
+        self.revision = desired.revision
+
+    def applied(self, desired: Desired | None, status: dict[str, Any] | None) -> list[Applied]:
+        """What the engine makes of each deployment."""
+        slots = {slot["deployment"]: slot["state"] for slot in status["slots"]} if status else {}
+        names = {deployed.manifest.deployment: deployed.desired for deployed in desired.deployments} if desired else {}
+        return [self._applied(name, slots.get(name), names.get(name)) for name in {**names, **slots}]
+
+    def _applied(self, name: str, state: StrategyStateName | None, desired: DesiredState | None) -> Applied:
+        if name in self._refused:
+            return Applied(name, "refused", self._refused[name][1])
+        if state is None and desired in ("stopped", "flat"):
+            return Applied(name, "stopped", "it was never loaded")
+        return Applied(name, state or "loading", self._waiting.get(name, ""))
+
+    async def _one(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:
+        name = deployed.manifest.deployment
+        refused = self._refused.get(name)
+        if refused and refused[0] == deployed.manifest:
+            return
+        self._refused.pop(name, None)
+        try:
+            await self._verify(deployed.manifest)
+            if slot is None or slot["state"] == "loading":
+                await self._deploy(deployed, slot, core)
+            else:
+                await self._steer(deployed, slot, core)
+        except CoreGone:
+            raise
+        except BadInput as error:
+            await self._refuse(deployed, slot, core, str(error))
+        except Exception as error:
+            log.exception("deployment %s", name)
+            await self._refuse(deployed, slot, core, f"the engine failed on it: {error!r}")
+
+    async def _refuse(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient, reason: str) -> None:
+        log.error("deployment %s is refused: %s", deployed.manifest.deployment, reason)
+        self._refused[deployed.manifest.deployment] = (deployed.manifest, reason)
+        if slot is not None and slot["state"] not in ENDED | {"paused"}:
+            await core.command(Command.PAUSE, slot["slot"])
+
+    async def _verify(self, manifest: Manifest) -> None:
+        key = (manifest.deployment, manifest.content_hash)
+        if key not in self._verified:
+            await asyncio.to_thread(self._preparation.verify, manifest)
+            self._verified.add(key)
+
+    async def _deploy(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:
+        """Loads everything of a version, in the order in which the core needs it, and starts it."""
+        manifest, name = deployed.manifest, deployed.manifest.deployment
+        if slot is None and deployed.desired in ("stopped", "flat"):
+            return
+        artifact = await self._prepared(manifest, core)
+        if artifact is None:
+            self._waiting[name] = "waiting for the venue's first session"
+            return
+        self._waiting.pop(name, None)
+        place = slot["slot"] if slot else await core.load(BlobType.MANIFEST, msgspec.json.encode(manifest))
+        await core.load(BlobType.PARAMETERS, self._preparation.parameter_record(manifest), place)
+        await core.load(BlobType.LIMITS, limits_record(manifest.envelope), place)
+        await core.load(BlobType.ARTIFACT, artifact, place)
+        await core.command(COMMANDS[deployed.desired][0], place)
+        log.info("deployment %s: %s in slot %d", name, deployed.desired, place)
+        await core.refresh()
+
+    async def _steer(self, deployed: Deployed, slot: dict[str, Any], core: CoreClient) -> None:
+        command, states = COMMANDS[deployed.desired]
+        state = slot["state"]
+        if state not in ENDED:
+            await self._form_again(deployed.manifest, slot, core)
+        if state in states or (deployed.desired == "flat" and state == "stopped" and not slot["flat"]):
+            await core.command(command, slot["slot"])
+            log.info("deployment %s: %s", deployed.manifest.deployment, deployed.desired)
+            await core.refresh()
+
+    async def _form_again(self, manifest: Manifest, slot: dict[str, Any], core: CoreClient) -> None:
+        """A new artifact in each new year, and for a core that has started again: sessions may have passed it by."""
+        assert core.status is not None
+        date = core.status["date"]
+        formation = await asyncio.to_thread(self._preparation.formation, manifest, date)
+        if self._formed.get((core.status["pid"], manifest.deployment)) == formation:
+            return
+        artifact = await self._prepared(manifest, core)
+        if artifact is not None:
+            await core.load(BlobType.ARTIFACT, artifact, slot["slot"])
+            log.info("deployment %s: formed as of %d", manifest.deployment, formation)
+
+    async def _prepared(self, manifest: Manifest, core: CoreClient) -> bytes | None:
+        """An artifact for the present session; None before the first. A first formation takes longer than a
+        compressed day, but is remembered: the next try is quick."""
+        moment = _moment(await core.refresh())
+        for _ in range(TRIES):
+            if moment.date == 0:
+                return None
+            artifact = await asyncio.to_thread(self._preparation.artifact, manifest, moment)
+            prepared_for, moment = moment, _moment(await core.refresh())
+            if moment == prepared_for:
+                break
+        assert core.status is not None
+        formation = await asyncio.to_thread(self._preparation.formation, manifest, prepared_for.date)
+        self._formed[core.status["pid"], manifest.deployment] = formation
+        return artifact
+
+
+def _moment(status: dict[str, Any]) -> Moment:
+    return Moment(status["date"], status["phase"] == "closed")
