@@ -104,6 +104,7 @@ class ParquetHistory:
         folder = self._folder(dataset)
         generation = before.generation + 1 if before else 1
         old_parts = before.parts if before else ()
+        parts: tuple[Part, ...]
         if addition is None:
             whole, parts = rows, (write_part(folder, generation, rows),)
         elif not addition.num_rows:

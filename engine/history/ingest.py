@@ -112,10 +112,10 @@ def _read_wide(raw: RawFile, header: dict[str, str]) -> tuple[pa.Table, int, lis
     dropped, duplicates = _duplicates(dates.values[good], closes[good], raw.rows[good])
     errors += [RowError(row, header["date"], reason) for row, reason in duplicates]
     good = good[~dropped]
-    at, place = np.nonzero(closes[good] != UNKNOWN)
+    at, places = np.nonzero(closes[good] != UNKNOWN)
     figures = np.full((len(at), len(FIGURES)), UNKNOWN, np.int64)
-    figures[:, FIGURES.index("close")] = closes[good][at, place]
-    bars = _table(dates.values[good][at], place, [column.strip() for column in symbols], figures)
+    figures[:, FIGURES.index("close")] = closes[good][at, places]
+    bars = _table(dates.values[good][at], places, [column.strip() for column in symbols], figures)
     return bars, int(present.sum()) - len(at), errors
 
 

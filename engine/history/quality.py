@@ -4,7 +4,9 @@
 findings, and the last says how many more there are.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -84,9 +86,7 @@ def _impossible(bars: _Bars) -> list[Finding]:
     for name in ("open", "close"):
         price = getattr(bars, name)
         outside = ranged & (price != UNKNOWN) & ((price < bars.low) | (price > bars.high))
-        found += _listed(
-            bars, f"{name}_outside_range", np.flatnonzero(outside), lambda row, name=name: inside(row, name)
-        )
+        found += _listed(bars, f"{name}_outside_range", np.flatnonzero(outside), partial(inside, name=name))
     return found + _listed(bars, "zero_volume", np.flatnonzero(bars.volume == 0), lambda row: "no share traded")
 
 
@@ -150,17 +150,20 @@ def _gaps(bars: _Bars) -> list[Finding]:
     for code in np.flatnonzero(lacking.any(axis=1)):
         missed = days[lacking[code]]
         found.append(Finding("gap", bars.symbols[code], int(missed[0]), f"{len(missed)} trading days, to {missed[-1]}"))
-    return found[:MOST_OF_A_KIND]
+    if len(found) > MOST_OF_A_KIND:
+        more = len(found) - MOST_OF_A_KIND
+        return [*found[:MOST_OF_A_KIND], Finding("gap", "", 0, f"and {more} more symbols")]
+    return found
 
 
-def _listed(bars: _Bars, kind: str, rows: NDArray[np.int64], detail) -> list[Finding]:  # type: ignore[no-untyped-def]
+def _listed(bars: _Bars, kind: str, rows: NDArray[Any], detail: Callable[[int], str]) -> list[Finding]:
     found = [Finding(kind, *bars.at(int(row)), detail(int(row))) for row in rows[:MOST_OF_A_KIND]]
     if len(rows) > MOST_OF_A_KIND:
         found.append(Finding(kind, "", 0, f"and {len(rows) - MOST_OF_A_KIND} more"))
     return found
 
 
-def _money(price: int) -> str:
+def _money(price: Any) -> str:
     return f"{price / PRICE_SCALE:.4f}".rstrip("0").rstrip(".")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from control.accounts.models import User
 from control.accounts.permissions import require
@@ -86,11 +86,12 @@ def _acceptable(ingested: Ingested, skip_bad_rows: bool) -> None:
 
 @transaction.atomic
 def _import(run: ImportRun, ingested: Ingested, description: DatasetDescription | None, replace: bool) -> ImportRun:
-    """Rows first, bars last: where the store refuses, the transaction leaves nothing. Where the commit is lost after
-    the bars were written, the next import of the file finds them there and brings the rows.
+    """The bars are put in place before the rows are committed. Where the commit is lost after that, the next import of
+    the file finds its bars there and brings the rows.
     """
+    _one_at_a_time(run.dataset_name)
     history = open_history(settings.HISTORY_ROOT)
-    existing = Dataset.objects.select_for_update().filter(name=run.dataset_name).first()
+    existing = Dataset.objects.filter(name=run.dataset_name).first()
     if existing is None and (description is None or not description.source):
         description = msgspec.structs.replace(description or DatasetDescription(), source=run.file_name)
     appended = history.append_bars(run.dataset_name, ingested.bars, description, replace=replace)
@@ -114,6 +115,12 @@ def _import(run: ImportRun, ingested: Ingested, description: DatasetDescription 
         },
     )
     return run
+
+
+def _one_at_a_time(dataset: str) -> None:
+    """Wait for another import into the dataset; until its first import there is no row to lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"marketdata.dataset:{dataset}"])
 
 
 def _dataset_row(existing: Dataset | None, meta: DatasetMeta, creator: User | None) -> Dataset:

@@ -11,7 +11,7 @@ import re
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
@@ -20,9 +20,9 @@ from control.accounts.models import User
 from control.command import JsonCommand
 from control.marketdata.models import ImportRun
 from control.marketdata.services import OPERATOR, ImportRefused, dataset_import
-from engine.errors import BadInput
+from engine.errors import BadInput, MissingPrerequisite
 from engine.history import DatasetDescription
-from engine.history.panel import PANEL, PANEL_DATASET, skfolio_panel_path
+from engine.history.panel import PANEL, PANEL_DATASET, PANEL_FILE, skfolio_panel_path
 
 
 class Command(JsonCommand):
@@ -41,16 +41,14 @@ class Command(JsonCommand):
         parser.add_argument("--actor", default="", help="username who imports; default: the operator of this host")
 
     def run(self, *, file: Path | None, dataset: str, **options: Any) -> dict[str, Any]:
-        panel = skfolio_panel_path() if file is None or file.name == skfolio_panel_path().name else None
-        path = file or skfolio_panel_path()
-        shipped = panel is not None and path.resolve() == panel.resolve()
-        description = PANEL if shipped else _described(**options)
         try:
+            shipped = file is None or _is_panel(file)
+            path = file or skfolio_panel_path()
             run = dataset_import(
                 actor=_actor(options["actor"]),
                 path=path,
                 dataset=dataset or (PANEL_DATASET if shipped else _dataset_name(path)),
-                description=description,
+                description=PANEL if shipped else _described(**options),
                 replace=options["replace"],
                 skip_bad_rows=options["skip_bad_rows"],
             )
@@ -62,12 +60,14 @@ class Command(JsonCommand):
                 "not_allowed", "actor", options["actor"], f"a user who may import history ({denied})"
             ) from None
         except OperationalError as error:
-            remedy = "make run (or set DATABASE_URL)"
-            self.stdout.write(
-                json.dumps({"error": {"code": "missing", "field": f"PostgreSQL: {error}".strip(), "expected": remedy}})
-            )
-            sys.exit(3)
+            self._missing(f"PostgreSQL: {error}".strip(), "make run (or set DATABASE_URL)")
+        except MissingPrerequisite as error:
+            self._missing(error.missing, error.remedy)
         return _answer(run)
+
+    def _missing(self, what: str, remedy: str) -> NoReturn:
+        self.stdout.write(json.dumps({"error": {"code": "missing", "field": what, "expected": remedy}}))
+        sys.exit(3)
 
 
 def _answer(run: ImportRun) -> dict[str, Any]:
@@ -83,6 +83,10 @@ def _answer(run: ImportRun) -> dict[str, Any]:
         "errors": run.errors,
         "quality": run.quality,
     }
+
+
+def _is_panel(file: Path) -> bool:
+    return file.name == Path(PANEL_FILE).name and file.resolve() == skfolio_panel_path().resolve()
 
 
 def _actor(username: str) -> User | str:
