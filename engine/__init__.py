@@ -34,10 +34,15 @@ def engine_build() -> str:
     return digest.hexdigest()
 
 
+def numba_cache() -> Path:
+    """The folder of this build's compiled code."""
+    return CACHE / "numba" / engine_build()[:16]
+
+
 def _point_numba_at_this_build() -> None:
     import numba
 
-    numba.config.CACHE_DIR = str(CACHE / "numba" / engine_build()[:16])  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(numba_cache())  # type: ignore[attr-defined]
 
 
 _point_numba_at_this_build()

@@ -219,5 +219,11 @@ def _replay(engine: Engine, events: np.ndarray) -> Any:
         yield log[:logged].copy()
 
 
+def warm() -> None:
+    """Compiles, or loads from the cache, what a backtest calls."""
+    for _ in _replay(Engine(load_manifest), opening_events(1, 0)):
+        continue
+
+
 def _digest(described: dict[str, Any]) -> str:
     return sha256(canonical_json(described)).hexdigest()
