@@ -21,9 +21,14 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WIDTH, HEIGHT = 1440, 900
+WIDTH, HEIGHT, TALLEST = 1440, 900, 4000
 ARRIVAL_SECONDS = 90.0
 WANTED_FILLS = 3
+
+CONTENT_HEIGHT = """
+() => innerHeight + Math.max(0, ...[document.documentElement, ...document.querySelectorAll("main, #main, .main")]
+  .map(element => element.scrollHeight - element.clientHeight))
+"""
 
 # Rows that come into the fills table after the snapshot filled it.
 COUNT_ARRIVALS = """
@@ -125,8 +130,13 @@ class Tour:
         return self._pages[username]
 
     def _take(self, page: Page, name: str) -> None:
+        """The whole page: what scrolls inside the frame is given room first."""
         path = self.screenshots / f"{name}.png"
-        page.screenshot(path=path, full_page=True)
+        height = min(max(HEIGHT, page.evaluate(CONTENT_HEIGHT)), TALLEST)
+        page.set_viewport_size({"width": WIDTH, "height": height})
+        page.wait_for_timeout(400)  # charts follow the new size
+        page.screenshot(path=path)
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         self.taken.append(path)
 
 

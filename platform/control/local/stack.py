@@ -59,6 +59,7 @@ class Stack:
         self.stopping = False
         self._restarts: dict[str, Restarts] = {}
         self._lock: IO[str] | None = None
+        self._began = time.monotonic()
         self.environ: dict[str, str] = {}
 
     def __enter__(self) -> "Stack":
@@ -71,7 +72,7 @@ class Stack:
 
     def start(self) -> None:
         """Bring everything up; returns when every process is ready and ``run.json`` says so."""
-        began = time.monotonic()
+        self._began = time.monotonic()
         self.take_lock()
         self.clean_up()
         self.ports = allocate(os.environ)
@@ -87,7 +88,7 @@ class Stack:
             self._wait_ready(name)
         self._restarts = {child.name: Restarts() for child in self._all()}
         self._write_run_file()
-        say("heliograph", f"ready after {time.monotonic() - began:.1f} s: {self.url}")
+        say("heliograph", f"ready after {time.monotonic() - self._began:.1f} s: {self.url}")
 
     def clean_up(self) -> None:
         """End what a killed run left behind, and say so."""
@@ -193,6 +194,7 @@ class Stack:
             if time.monotonic() > end:
                 raise failed(name, f"not ready after {START_SECONDS:.0f} s; its log is {child.log_file}")
             self.pause(0.1)
+        say("heliograph", f"{name} is ready, {time.monotonic() - self._began:.1f} s after the start")
 
     def _ready(self, child: Child) -> bool:
         if child.ready_word:
