@@ -1,19 +1,21 @@
-"""A backtest's result: equity and drawdown, statistics, monthly returns, round trips and trades."""
+"""A backtest's result: equity and drawdown, statistics, monthly returns, round trips and trades.
+
+Tables travel as plain rows in stores and ``assets/backtest.js`` draws them: ten thousand cells as Dash
+components would hold a browser up for many seconds.
+"""
 
 from typing import Any
 
 import pyarrow.compute as pc
-from dash import Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dashboards import bridge, figures, formats, parts, theme
 from dashboards.parts import Column
 from dashboards.results import MissingResult, Result, read_result, yearly_return
 
-SHOWN_TRADES = 500
+SHOWN = 500  # rows a table holds at most
 PRESETS = (("1y", "366"), ("5y", "1827"), ("10y", "3653"), ("All", "all"))
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-FULL_HEAT = 0.05  # a month of +-5 % has the deepest shade
-STANCES = {1: "Long spread", -1: "Short spread"}
 
 TRADES = (
     Column("Date", "time"),
@@ -39,12 +41,9 @@ ROUND_TRIPS = (
 
 def make_app() -> Dash:
     app = bridge.make_app("backtest", layout)
-    app.callback(
-        Output("backtest-trades", "children"),
-        Output("backtest-trades-note", "children"),
-        Input("backtest-symbol", "value"),
-        prevent_initial_call=True,
-    )(trades_of)
+    app.callback(Output("trades-rows", "data"), Input("trades-symbol", "value"), prevent_initial_call=True)(trades_of)
+    for table in ("monthly", "round_trips", "trades"):
+        app.clientside_callback(ClientsideFunction("heliograph", table), Input(f"{table.replace('_', '-')}-rows", "data"))
     return app
 
 
@@ -70,7 +69,7 @@ def layout() -> html.Div:
     )
 
 
-def trades_of(symbol: str | None) -> tuple[list[Any], str]:
+def trades_of(symbol: str | None) -> dict[str, Any]:
     """The newest trades of ``symbol`` (None: of all), and how many there are."""
     run = bridge.visit().subject
     return _trade_rows(read_result(run.folder, run.result_sha256), symbol)
@@ -85,13 +84,13 @@ def _tiles(statistics: dict[str, Any], result: Result) -> html.Div:
         parts.tile(
             "Final equity, USD",
             formats.compact(known("final_equity")),
-            f"of {formats.compact(result.capital)} capital",
+            formats.money(known("final_equity")),
             hover=formats.money(known("final_equity")),
         ),
         parts.tile(
             "Total return",
             formats.percent_signed(known("total_return")),
-            f"{formats.money_signed(gained)} USD",
+            f"{formats.money_signed(gained)} of {formats.compact(result.capital)}",
             tone=_tone(known("total_return")),
         ),
         parts.tile("CAGR", formats.percent_signed(known("cagr")), "252 days a year", tone=_tone(known("cagr"))),
@@ -144,96 +143,65 @@ def _curve(result: Result) -> html.Section:
 
 
 def _monthly(result: Result) -> html.Section:
-    columns = (Column("Year"), *(Column(month, "figure") for month in MONTHS), Column("Year's return", "figure"))
-    rows = []
-    for year in sorted({year for year, _month in result.monthly}, reverse=True):
-        cells = [html.Td(str(year))]
-        cells += [_heat(result.monthly.get((year, month))) for month in range(1, 13)]
-        cells.append(_heat(yearly_return(result.monthly, year), deepest=0.2))
-        rows.append(html.Tr(cells))
+    columns = (Column("Year"), *(Column(month, "figure") for month in MONTHS), Column("Year", "figure", "The months compounded"))
+    rows = [
+        [year, *(result.monthly.get((year, month)) for month in range(1, 13)), yearly_return(result.monthly, year)]
+        for year in sorted({year for year, _month in result.monthly}, reverse=True)
+    ]
     return parts.panel(
-        "Monthly returns",
-        parts.table("backtest-monthly", columns, rows, height=400, unit="years"),
-        span=7,
+        "Monthly returns, %",
+        parts.table("backtest-monthly", columns, body="monthly-body", height=360, unit="years"),
+        dcc.Store(id="monthly-rows", data={"rows": rows}),
         tools=[parts.table_tools()],
     )
 
 
-def _heat(value: float | None, deepest: float = FULL_HEAT) -> html.Td:
-    """A return on a shade of gain or loss; the figure carries its sign as well."""
-    if value is None:
-        return html.Td("", className="right")
-    depth = round(min(1.0, abs(value) / deepest) * 60)
-    return html.Td(
-        formats.percent_signed(value),
-        className=f"right heat heat--{'gain' if value >= 0 else 'loss'}",
-        style={"--heat": f"{depth}%"},
-        **{"data-value": value},
-    )
-
-
 def _round_trips(result: Result) -> html.Section:
-    trips = result.round_trips.sort_by([("exit_date", "descending")]).slice(0, SHOWN_TRADES).to_pylist()
-    rows = [
-        parts.row(
-            ROUND_TRIPS,
-            [
-                trip["pair"],
-                STANCES.get(trip["stance"], formats.UNKNOWN),
-                formats.day(trip["entry_date"]),
-                formats.day(trip["exit_date"]),
-                formats.quantity(trip["days"]),
-                formats.number(trip["entry_z"]),
-                formats.number(trip["exit_z"]),
-                html.Span(formats.money_signed(trip["profit"]), className=_tone(trip["profit"])),
-            ],
-            [None, None, None, None, trip["days"], trip["entry_z"], trip["exit_z"], float(trip["profit"])],
-        )
-        for trip in trips
-    ]
+    trips = result.round_trips.sort_by([("exit_date", "descending")]).slice(0, SHOWN).to_pylist()
+    names = ("pair", "stance", "entry_date", "exit_date", "days", "entry_z", "exit_z")
+    rows = [[*(trip[name] for name in names), str(trip["profit"])] for trip in trips]
     return parts.panel(
         "Round trips",
-        parts.table("backtest-round-trips", ROUND_TRIPS, rows, height=400, unit="round trips"),
-        span=5,
-        note=_newest(len(trips), result.round_trips.num_rows),
+        parts.table("backtest-round-trips", ROUND_TRIPS, body="round-trips-body", height=400, unit="round trips"),
+        dcc.Store(id="round-trips-rows", data={"rows": rows}),
+        span=6,
+        note=_newest(len(rows), result.round_trips.num_rows),
         tools=[parts.table_tools()],
     )
 
 
 def _trades(result: Result) -> html.Section:
     symbols = sorted(set(result.trades["symbol"].to_pylist()))
-    rows, note = _trade_rows(result, None)
     chooser = dcc.Dropdown(
-        id="backtest-symbol", options=symbols, placeholder="All symbols", clearable=True, className="chooser"
+        id="trades-symbol", options=symbols, placeholder="All symbols", clearable=True, className="chooser"
     )
     return parts.panel(
         "Trades",
-        parts.table("backtest-trades", TRADES, rows, body="backtest-trades", height=400, unit="trades"),
-        tools=[html.Small(note, id="backtest-trades-note"), chooser, parts.table_tools()],
+        parts.table("backtest-trades", TRADES, body="trades-body", height=400, unit="trades"),
+        dcc.Store(id="trades-rows", data=_trade_rows(result, None)),
+        span=6,
+        tools=[html.Small(id="trades-note"), chooser, parts.table_tools()],
     )
 
 
-def _trade_rows(result: Result, symbol: str | None) -> tuple[list[Any], str]:
+def _trade_rows(result: Result, symbol: str | None) -> dict[str, Any]:
+    """The newest trades, newest first; money as decimal text."""
     trades = result.trades if not symbol else result.trades.filter(pc.equal(result.trades["symbol"], symbol))
-    newest = trades.slice(max(0, trades.num_rows - SHOWN_TRADES)).to_pylist()[::-1]
+    newest = trades.slice(max(0, trades.num_rows - SHOWN)).to_pylist()[::-1]
     rows = [
-        parts.row(
-            TRADES,
-            [
-                formats.day(trade["date"]),
-                trade["symbol"],
-                html.Span(trade["side"].capitalize(), className=f"side-{trade['side']}"),
-                formats.quantity(trade["qty"]),
-                formats.price(trade["price"]),
-                formats.money(trade["notional"]),
-                formats.money(trade["fee"]),
-                str(trade["order_id"]),
-            ],
-            [None, None, None, trade["qty"], float(trade["price"]), float(trade["notional"]), float(trade["fee"])],
-        )
+        [
+            trade["date"],
+            trade["symbol"],
+            trade["side"],
+            trade["qty"],
+            str(trade["price"]),
+            str(trade["notional"]),
+            str(trade["fee"]),
+            trade["order_id"],
+        ]
         for trade in newest
     ]
-    return rows, _newest(len(newest), trades.num_rows)
+    return {"rows": rows, "note": _newest(len(rows), trades.num_rows)}
 
 
 def _newest(shown: int, of: int) -> str:

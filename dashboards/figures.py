@@ -25,7 +25,7 @@ def axis(title: str, **options: Any) -> dict[str, Any]:
 
 
 def level(name: str, y: float | None, *, axis_name: str = "y", colour: str = "", dash: str = "dot") -> dict[str, Any]:
-    """A horizontal line over the whole width with its name at the right end."""
+    """A horizontal line over the whole width with its name above its right end."""
     return {
         "type": "line",
         "xref": "paper",
@@ -34,14 +34,13 @@ def level(name: str, y: float | None, *, axis_name: str = "y", colour: str = "",
         "yref": axis_name,
         "y0": y,
         "y1": y,
-        "layer": "below",
+        "layer": "above",
         "line": {"color": colour or theme.DARK["muted"], "width": 1, "dash": dash},
         "label": {
             "text": name,
             "textposition": "end",
-            "xanchor": "left",
-            "yanchor": "middle",
-            "padding": 4,
+            "yanchor": "bottom",
+            "padding": 2,
             "font": {"size": 12, "color": colour or theme.DARK["muted"]},
         },
     }

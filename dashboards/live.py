@@ -50,7 +50,7 @@ ORDERS = (
     Column("Limit", "figure"),
     Column("Reason"),
 )
-PRESETS = (("1w", "7"), ("1m", "31"), ("6m", "183"), ("1y", "366"), ("All", "all"))
+PRESETS = (("1w", "7"), ("1m", "31"), ("3m", "92"), ("1y", "366"), ("All", "all"))
 
 
 def layout() -> html.Div:
@@ -102,7 +102,7 @@ def _charts(parameters: dict[str, Any]) -> list[html.Section]:
             "Spread of each pair, z-score",
             parts.graph("live-signals", _signal_figure(parameters), 300),
             span=7,
-            tools=[html.Small(id="live-signals-note"), parts.presets("live-signals", PRESETS, "183")],
+            tools=[html.Small(id="live-signals-note"), parts.presets("live-signals", PRESETS, "92")],
             name="panel-signal-chart",
         ),
         parts.panel(
@@ -145,8 +145,10 @@ def _equity_figure() -> dict[str, Any]:
     """Traces in the order that live.js extends them: equity, unrealised, realised, buys, sells."""
     one, two = theme.CATEGORIES[0], theme.CATEGORIES[1]
     marks: dict[str, Any] = {"type": "scatter", "mode": "markers", "x": [], "y": [], "hoverinfo": "skip"}
-    buys = {"symbol": "triangle-up", "size": 7, "color": theme.SIGNALS["gain"]}
-    sells = {"symbol": "triangle-down", "size": 7, "color": theme.SIGNALS["loss"]}
+    # Buys point up from below the line, sells down from above it.
+    shape = {"symbol": "triangle-up", "size": 7, "angleref": "up", "standoff": 6}
+    buys = {**shape, "angle": 0, "color": theme.SIGNALS["gain"]}
+    sells = {**shape, "angle": 180, "color": theme.SIGNALS["loss"]}
     return figures.figure(
         [
             figures.line("Equity", [], [], theme.SIGNALS["accent"]),
@@ -159,6 +161,7 @@ def _equity_figure() -> dict[str, Any]:
         yaxis=figures.axis("Equity, USD", domain=[0.40, 1], tickformat="~s"),
         yaxis2=figures.axis("P&L, USD", domain=[0, 0.32], tickformat="~s", nticks=4),
         hoversubplots="axis",
+        margin={"l": 8, "r": 16, "t": 8, "b": 8},
     )
 
 
@@ -173,6 +176,7 @@ def _signal_figure(parameters: dict[str, Any]) -> dict[str, Any]:
     return figures.figure(
         [],
         xaxis={"type": "date"},
+        margin={"l": 8, "r": 88, "t": 8, "b": 8},
         yaxis=figures.axis("z, standard deviations", range=[-stop * 1.15, stop * 1.15], zeroline=True),
         shapes=shapes,
         hovermode="closest",

@@ -60,32 +60,21 @@ def graph(identity: str, figure: dict[str, Any], height: int) -> dcc.Graph:
     return dcc.Graph(id=identity, figure=figure, config=GRAPH, style={"height": f"{height}px"}, className="chart")
 
 
-def table(
-    name: str, columns: Sequence[Column], rows: Sequence[Any] = (), *, body: str = "", height: int = 320, unit: str = "rows"
-) -> html.Div:
-    """A dense table; ``name`` keeps the columns a person chose, ``body`` is the id of its tbody."""
+def table(name: str, columns: Sequence[Column], *, body: str, height: int = 320, unit: str = "rows") -> html.Div:
+    """The head of a dense table, and an empty tbody with the id ``body`` that a script fills.
+
+    ``name`` keeps the columns that a person chose.
+    """
     head = html.Thead(
         html.Tr([html.Th(column.title, className=_CLASSES[column.kind], title=column.hint) for column in columns])
     )
-    identity = {"id": body} if body else {}
     grid = html.Table(
-        [head, html.Tbody(list(rows), **identity)],
-        className="grid",
-        **{"data-table": name, "data-unit": unit},
+        [head, html.Tbody(id=body)], className="grid", **{"data-table": name, "data-unit": unit}
     )
     return html.Div(grid, className="table-scroll", style={"height": f"{height}px"})
 
 
 _CLASSES = {"text": "", "figure": "right", "time": "time"}
-
-
-def row(columns: Sequence[Column], cells: Sequence[Any], values: Sequence[Any] = ()) -> html.Tr:
-    """One row; ``values`` are what the cells are sorted by, where that is not their text."""
-    built = []
-    for position, (column, cell) in enumerate(zip(columns, cells, strict=True)):
-        sorted_by = {"data-value": values[position]} if position < len(values) and values[position] is not None else {}
-        built.append(html.Td(cell, className=_CLASSES[column.kind], **sorted_by))
-    return html.Tr(built)
 
 
 def table_tools() -> html.Div:
@@ -96,13 +85,6 @@ def table_tools() -> html.Div:
 def empty(title: str, how: str) -> html.Div:
     """What would be here, and how to make it so."""
     return html.Div([html.Strong(title), html.P(how)], className="state")
-
-
-def facts(*pairs: tuple[str, Any]) -> html.Dl:
-    children: list[Any] = []
-    for label, value in pairs:
-        children += [html.Dt(label), html.Dd(value)]
-    return html.Dl(children, className="facts")
 
 
 def key(label: str, kind: str) -> html.Span:

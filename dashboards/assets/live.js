@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const F = window.heliographFormats;
+  const X = window.heliographCells;
   const T = window.heliographLiveTables;
   const C = window.heliographCharts;
   const DRAW_MS = 200;
@@ -25,13 +26,14 @@
       this.pairs = new T.LiveTable(body("live-pairs"), (one) => one.pair, T.signalCells(...scale), false);
       this.badge = document.getElementById("live-connection");
       this.connection = "connecting";
+      this.heardAt = 0; // this browser's clock, of the newest heartbeat
       body("live-pairs").addEventListener("click", (event) => {
         const row = event.target.closest("tr");
         if (row) this.signalChart.select(row.firstChild.textContent);
       });
       this.stream = new window.heliographLiveStream(root.dataset.live, {
-        snapshot: (data) => this.snapshot(data),
-        delta: (data) => this.delta(data),
+        snapshot: (data, ts) => this.snapshot(data, ts),
+        delta: (data, ts) => this.delta(data, ts),
         state: (state, attempt) => this.connected(state, attempt),
       });
     }
@@ -42,7 +44,7 @@
       window.setInterval(() => this.freshness(), 500);
     }
 
-    snapshot(data) {
+    snapshot(data, ts) {
       this.held = new Map();
       this.working = new Map();
       this.engine = {};
@@ -50,12 +52,12 @@
       this.equityChart.snapshot(data.equity, data.fills);
       this.signalChart.snapshot(data.signals);
       this.equity = data.equity[data.equity.length - 1] || null;
-      this.take({ ...data, equity: [] }, false);
+      this.take({ ...data, equity: [] }, ts, false);
       this.showSignals();
       this.showTiles();
     }
 
-    delta(data) {
+    delta(data, ts) {
       if (data.equity) {
         this.equity = data.equity[data.equity.length - 1];
         this.equityChart.equity(data.equity);
@@ -65,11 +67,11 @@
         this.signalChart.add(data.signals);
         this.showSignals();
       }
-      this.take(data, true);
+      this.take(data, ts, true);
       this.showTiles();
     }
 
-    take(data, flash) {
+    take(data, ts, flash) {
       if (data.fills) this.fills.put(data.fills, flash);
       if (data.orders) this.orders.put(data.orders, flash);
       if (data.positions) this.positions.put(data.positions, flash);
@@ -78,7 +80,7 @@
         if (WORKING.has(one.state)) this.working.set(one.order_id, one);
         else this.working.delete(one.order_id);
       }
-      if (data.engine) this.showEngine(data.engine);
+      if (data.engine) this.showEngine(data.engine, ts);
     }
 
     showSignals() {
@@ -91,8 +93,9 @@
     showTiles() {
       const [, equity, unrealised, realised, gross] = this.equity || [];
       const profit = this.equity ? Number(equity) - this.capital : null;
-      this.tile("equity", F.compact(equity), equity, "of " + F.compact(this.capital) + " capital");
-      this.tile("profit", F.compact_signed(profit), profit, F.percent_signed(profit === null ? null : profit / this.capital), true);
+      const gained = profit === null ? null : profit / this.capital;
+      this.tile("equity", F.compact(equity), equity, F.money(equity));
+      this.tile("profit", F.compact_signed(profit), profit, F.percent_signed(gained) + " of " + F.compact(this.capital), true);
       this.tile("unrealised", F.compact_signed(unrealised), unrealised, "", true);
       this.tile("realised", F.compact_signed(realised), realised, null, true);
       const leverage = this.equity ? Number(gross) / Number(equity) : null;
@@ -110,32 +113,30 @@
       const value = node.children[1];
       if (value.textContent !== text || value.firstElementChild) value.textContent = text;
       value.title = exact === null ? "" : exact === undefined ? "Nothing was reported yet." : F.money(exact);
-      value.className = "tile-value" + (signed ? T.signedTone(exact) : "");
+      value.className = "tile-value" + (signed ? X.signedTone(exact) : "");
       if (note !== null && node.children[2].textContent !== note) node.children[2].textContent = note;
     }
 
-    showEngine(engine) {
+    // `ts` and `engine.received` are the server's clock: their difference is how old the heartbeat was.
+    showEngine(engine, ts) {
       this.engine = { ...this.engine, ...engine };
+      const behind = engine.received ? Math.max(0, ts - engine.received) : 0;
+      if (engine.received) this.heardAt = Date.now() - behind;
       const now = this.engine;
       const state = now.state || document.getElementById("live").dataset.state || "pending";
       const tile = this.root.querySelector('[data-tile="engine"]');
-      const shown = T.status(this.ended ? "stopped" : state);
+      const shown = X.status(this.ended ? "stopped" : state);
       shown.classList.add("status--large");
       tile.children[1].replaceChildren(shown);
       tile.children[2].textContent = now.reason || (now.session_phase ? "session " + now.session_phase.replace("_", " ") : "");
       if (now.session_time) {
-        window.heliographFrame.heartbeat({ session_time: now.session_time, phase: now.session_phase, age_ms: now.feed_age_ms });
+        window.heliographFrame.heartbeat({ session_time: now.session_time, phase: now.session_phase, age_ms: now.feed_age_ms < 0 ? -1 : now.feed_age_ms + behind });
       }
       this.showFacts(now);
     }
 
     showFacts(now) {
-      const yes = (good, word, bad) => {
-        const node = document.createElement("span");
-        node.className = "status status--" + (good ? "good" : "bad");
-        node.textContent = good ? word : bad;
-        return node;
-      };
+      const yes = (good, word, bad) => X.dot(good ? word : bad, good ? "good" : "bad");
       const facts = [
         ["Link to the engine", yes(now.link === "up", "Up", "Down")],
         ["Core", yes(now.core_alive, "Alive", "Down")],
@@ -173,7 +174,7 @@
     }
 
     freshness() {
-      const silence = this.stream.lastFrame ? Date.now() - this.stream.lastFrame : 0;
+      const silence = this.heardAt ? Date.now() - this.heardAt : 0;
       const down = this.engine && this.engine.link === "down";
       const quiet = !this.ended && this.connection === "live" && silence > STALE_MS;
       const stale = this.connection !== "live" || (!this.ended && (quiet || down));
@@ -183,7 +184,7 @@
     }
 
     words(silence, down, quiet) {
-      const old = this.stream.lastFrame ? ", " + F.age(Math.floor(silence / 1000)) : "";
+      const old = this.heardAt ? ", " + F.age(Math.floor(silence / 1000)) : "";
       if (this.connection === "refused") return ["No longer allowed to see this", "bad"];
       if (this.connection === "connecting") return ["Connecting", "busy"];
       if (this.connection === "reconnecting") return ["Reconnecting" + old, "warn"];

@@ -7,7 +7,24 @@
   const BUYS = 3;
   const SELLS = 4;
   const MARKS = 200;
+  const LABEL_PX = 15;
   const LABELLED = 6; // held pairs whose line carries its name
+
+  // One mark for an order, however many executions it took.
+  class Marks {
+    constructor() {
+      this.orders = new Set();
+    }
+
+    fresh(fills) {
+      const first = fills.filter((fill) => !this.orders.has(fill.order_id) && this.orders.add(fill.order_id));
+      for (const order of this.orders) {
+        if (this.orders.size <= 2 * MARKS) break;
+        this.orders.delete(order);
+      }
+      return first;
+    }
+  }
 
   class EquityChart {
     constructor(drawn, points) {
@@ -28,8 +45,10 @@
       this.last = times.length ? times[times.length - 1] : -Infinity;
       this.level = times.length ? columns[0][times.length - 1] : null;
       const first = times.length ? times[0] : Infinity;
+      this.marks = new Marks();
+      const marked = this.marks.fresh(fills);
       for (const [trace, name] of [[BUYS, "buy"], [SELLS, "sell"]]) {
-        const own = fills.filter((fill) => fill.side === name && fill.ts >= first);
+        const own = marked.filter((fill) => fill.side === name && fill.ts >= first);
         this.set(trace, own.map((fill) => fill.ts), own.map((fill) => valueAt(times, columns[0], fill.ts)));
       }
       C.applySpan(this.drawn);
@@ -54,7 +73,9 @@
 
     fills(rows) {
       if (this.level === null) return;
-      for (const fill of rows) this.pending[fill.side === "buy" ? "buys" : "sells"].push([fill.ts, this.level]);
+      for (const fill of this.marks.fresh(rows)) {
+        this.pending[fill.side === "buy" ? "buys" : "sells"].push([fill.ts, this.level]);
+      }
     }
 
     draw() {
@@ -171,16 +192,20 @@
     trace(signal) {
       const { x, y } = this.series.get(signal.pair);
       const strong = this.selected ? this.selected === signal.pair : this.colours.has(signal.pair);
-      const line = { color: this.colours.get(signal.pair) || C.colour("muted"), width: strong ? 1.8 : 1 };
+      const line = { color: this.colours.get(signal.pair) || C.colour("muted"), width: strong ? 1.4 : 1 };
       return { type: "scatter", mode: "lines", name: signal.pair, x: x.slice(), y: y.slice(), line, opacity: strong ? 1 : 0.3 };
     }
 
     labels(now) {
       const named = now.filter((s) => s.z !== null && (this.selected ? s.pair === this.selected : this.colours.has(s.pair)));
-      return named.slice(0, LABELLED).map((signal) => ({
+      const shown = named.slice(0, LABELLED).sort((a, b) => a.z - b.z);
+      const [low, high] = this.drawn.layout.yaxis.range;
+      const apart = (LABEL_PX * (high - low)) / this.drawn.clientHeight;
+      let below = -Infinity;
+      return shown.map((signal) => ({
         x: 1,
         xref: "paper",
-        y: signal.z,
+        y: (below = Math.max(signal.z, below + apart)),
         text: signal.pair,
         xanchor: "left",
         xshift: 4,

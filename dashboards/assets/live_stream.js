@@ -6,7 +6,7 @@
   const LONGEST_PAUSE_MS = 10000;
 
   class LiveStream {
-    // handlers: snapshot(data), delta(data), state("connecting" | "live" | "reconnecting" | "refused", attempt)
+    // handlers: snapshot(data, ts), delta(data, ts), state("connecting" | "live" | "reconnecting" | "refused", attempt)
     constructor(path, handlers) {
       const scheme = window.location.protocol === "https:" ? "wss://" : "ws://";
       this.address = scheme + window.location.host + path;
@@ -33,12 +33,12 @@
       if (frame.kind === "snapshot") {
         this.sequence = frame.seq;
         this.attempt = 0;
-        this.handlers.snapshot(frame.data);
+        this.handlers.snapshot(frame.data, frame.ts);
         this.handlers.state("live", 0);
       } else if (frame.kind === "delta" && this.sequence !== null && frame.seq > this.sequence) {
         if (frame.seq === this.sequence + 1) {
           this.sequence = frame.seq;
-          this.handlers.delta(frame.data);
+          this.handlers.delta(frame.data, frame.ts);
         } else {
           this.resync();
         }

@@ -86,12 +86,11 @@ def _envelope_units(name: str, value: Decimal) -> Any:
     return int(units) if units == units.to_integral_value() else float(units)
 
 
-def envelope_rows(envelope: dict[str, int]) -> list[tuple[str, Decimal, str]]:
-    """(label, value, unit) for a page, money in the currency."""
+def envelope_rows(envelope: dict[str, int]) -> list[tuple[str, str, Decimal, str]]:
+    """(name, label, value, unit) for a page, money in the currency."""
     return [
-        (label, Decimal(envelope[name]) / (MONEY_SCALE if unit == "USD" else 1), unit)
+        (name, label, Decimal(envelope[name]) / (MONEY_SCALE if unit == "USD" else 1), unit)
         for name, label, _, unit, _ in ENVELOPE
-        if name in envelope
     ]
 
 

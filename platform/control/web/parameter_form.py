@@ -72,7 +72,7 @@ def _hint(info: FieldInfo) -> str:
     """The description, the bounds, and the default: "Trading days. 126 to 2520, default 504." """
     bounds = _bounds(info)
     default = info.default
-    told = [] if default in (PydanticUndefined, None, "", []) or isinstance(default, bool) else [f"default {default}"]
+    told = [] if default in (PydanticUndefined, None, "", []) or isinstance(default, bool) else [f"default {_told(default)}"]
     limits = ", ".join([bounds, *told] if bounds else told)
     parts = [(info.description or "").rstrip("."), limits[:1].upper() + limits[1:]]
     return ". ".join(part for part in parts if part) + ("." if any(parts) else "")
@@ -83,13 +83,20 @@ def _bounds(info: FieldInfo) -> str:
     for rule in info.metadata:
         match rule:
             case annotated_types.Ge(ge=value):
-                low = f"{value}"
+                low = _told(value)
             case annotated_types.Gt(gt=value):
-                low = f"above {value}"
+                low = f"above {_told(value)}"
             case annotated_types.Le(le=value):
-                high = f"{value}"
+                high = _told(value)
             case annotated_types.Lt(lt=value):
-                high = f"below {value}"
+                high = f"below {_told(value)}"
     if low and high:
         return f"{low} to {high}" if not high.startswith("below") else f"{low}, {high}"
     return low if low.startswith("above") else f"at least {low}" if low else f"at most {high}" if high else ""
+
+
+def _told(value: Any) -> str:
+    """A bound or default as it is read: 10,000,000, not 10000000; 60, not 60.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) or not value.is_integer() else f"{int(value):,}"

@@ -11,6 +11,7 @@ from control.accounts.permissions import allowed
 from control.marketdata.models import Dataset
 from control.marketdata.selectors import warnings_of
 from control.web import navigation
+from control.web.cheap_starts import first_closes_below_one
 from control.web.views.theme import VERSION
 from control.web.words import STATUS_TONES, status_word
 from dashboards import formats, theme
@@ -132,4 +133,6 @@ def status_words() -> dict[str, tuple[str, str]]:
 def data_notice(dataset: str) -> dict[str, Any]:
     """What has to stand beside every figure that was made from this dataset."""
     found = Dataset.objects.filter(name=dataset).first()
-    return {"dataset": dataset, "warnings": warnings_of(found) if found else []}
+    if found is None:
+        return {"dataset": dataset, "warnings": []}
+    return {"dataset": dataset, "warnings": warnings_of(found), "cheap": first_closes_below_one(found)}

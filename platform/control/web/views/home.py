@@ -13,7 +13,7 @@ from control.trading.models import EquityPoint
 from control.trading.selectors import fills_visible_to
 from control.web.views.access import page
 
-NEWEST_FILLS = 14
+NEWEST_FILLS = 18
 NEWEST_RUNS = 6
 
 

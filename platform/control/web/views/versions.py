@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 
 from control.approvals.selectors import approvals_visible_to, may_decide
 from control.approvals.services import version_approve, version_reject
+from control.backtests.models import State
 from control.backtests.selectors import runs_visible_to
 from control.backtests.services import backtest_request
 from control.deployments.selectors import deployments_visible_to, nodes_visible_to
@@ -19,6 +20,7 @@ from control.strategies.selectors import strategies_visible_to, versions_visible
 from control.web.forms import DecisionForm, DeployForm, VersionForm, envelope_rows
 from control.web.views.access import page, visible_or_403
 from control.web.views.acting import act, act_on_form
+from dashboards import formats
 
 
 @page("strategies.create_strategyversion", methods=("GET", "HEAD", "POST"))
@@ -68,6 +70,7 @@ def version_detail(request: HttpRequest, pk: Any) -> HttpResponse:
 
 def _render(request: HttpRequest, version: StrategyVersion, **forms: Any) -> HttpResponse:
     approval = approvals_visible_to(request.user).filter(version=version).first()
+    backtests = list(runs_visible_to(request.user).filter(version=version))
     kernel = kernels().get(version.strategy.kernel)
     context = {
         "version": version,
@@ -77,7 +80,8 @@ def _render(request: HttpRequest, version: StrategyVersion, **forms: Any) -> Htt
         "parameters": _parameter_rows(kernel, version.parameters),
         "envelope": envelope_rows(version.envelope),
         "approval": approval,
-        "backtests": runs_visible_to(request.user).filter(version=version),
+        "backtests": backtests,
+        "succeeded": any(run.state == State.SUCCEEDED for run in backtests),
         "deployments": deployments_visible_to(request.user).filter(version=version),
         "may_decide": may_decide(request.user, version),
         "decision_form": DecisionForm(initial={"content_hash": version.content_hash}),
@@ -91,13 +95,22 @@ def _parameter_rows(kernel: Any, parameters: dict[str, Any]) -> list[tuple[str, 
     """(label, value, description, whether it is the kernel's default)"""
     fields = kernel.parameters_model.model_fields if kernel else {}
     rows = []
-    for name, value in parameters.items():
-        field = fields.get(name)
+    # In the model's order: the database keeps the keys of a JSON object in an order of its own.
+    for name in [*(name for name in fields if name in parameters), *(name for name in parameters if name not in fields)]:
+        value, field = parameters[name], fields.get(name)
         label = (field.title if field else None) or name.replace("_", " ").capitalize()
-        text = (", ".join(value) or "all of the dataset") if isinstance(value, list) else value
         default = field is not None and field.default == value
-        rows.append((label, text, (field.description or "") if field else "", default))
+        rows.append((label, _shown(value), (field.description or "") if field else "", default))
     return rows
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "all"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    places = 0 if isinstance(value, int) else max(2, len(str(value).partition(".")[2]))
+    return formats.number(value, places)
 
 
 @page("strategies.submit_strategyversion", methods=("POST",))

@@ -50,7 +50,8 @@
         if (row.tabIndex !== 0) row.tabIndex = 0;
       }
       if (this.counter) {
-        const unit = this.table.dataset.unit || "rows";
+        const units = this.table.dataset.unit || "rows";
+        const unit = rows.length === 1 ? units.replace(/s$/, "") : units;
         const text = this.words ? `${count(shown)} of ${count(rows.length)} ${unit}` : `${count(rows.length)} ${unit}`;
         if (this.counter.textContent !== text) this.counter.textContent = text;
       }
