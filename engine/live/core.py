@@ -35,6 +35,7 @@ from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES, decode_manifest
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.venue_clock import VenueClock
+from engine.live.warm import warm
 
 log = logging.getLogger("engine.core")
 
@@ -54,6 +55,7 @@ class Core:
     def __init__(self, config: Config) -> None:
         self.config = config
         account = load_account(config.venue.account_file)
+        warm()  # before any socket is open: who calls is answered at once, and no datagram waits
         self.pipeline, inputs = open_pipeline(config)
         self.engine = self.pipeline.engine
         self.clock = VenueClock(Path(config.venue.clock_file))
@@ -72,19 +74,11 @@ class Core:
         self._status_at = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        self._bind(config)
+        self._datagrams = _bound(config)
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for descriptor in (self._datagrams.fileno(), self._control.fileno(), self._wake_read):
             self._poll.register(descriptor, EPOLLIN)
-
-    def _bind(self, config: Config) -> None:
-        try:
-            self._datagrams.bind(config.venue.itch_address)
-        except OSError as error:
-            raise BadInput("port_taken", "venue.itch_bind", config.venue.itch_bind, "a free UDP port") from error
 
     @property
     def itch_port(self) -> int:
@@ -341,6 +335,17 @@ class Core:
         self._snapshot_at = writer.last
 
 
+def _bound(config: Config) -> socket.socket:
+    """The socket on which market data arrives."""
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    try:
+        datagrams.bind(config.venue.itch_address)
+    except OSError as error:
+        raise BadInput("port_taken", "venue.itch_bind", config.venue.itch_bind, "a free UDP port") from error
+    return datagrams
+
+
 def _timer(ts: int, deadline: int) -> np.ndarray:
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
@@ -368,7 +373,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True)
     parser.add_argument("--parent", type=int, default=0, help="process id of the agent; end when it ends")
     arguments = parser.parse_args(argv)
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     if arguments.parent:
         _end_with(arguments.parent)
     try:

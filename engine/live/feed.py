@@ -23,10 +23,12 @@ from engine.protocols.moldudp64_receiver import (
     Receiver,
     SessionEnded,
     SessionStarted,
+    Settings,
 )
 
 log = logging.getLogger(__name__)
 
+GIVE_UP_NS = 1_000_000_000  # a retransmission server on the same network that is silent for so long has nothing
 EVENTS_AT_ONCE = 1 << 15
 STALE = int(Kind.STALE)
 
@@ -46,7 +48,7 @@ class MarketFeed:
     """``resume`` says where the journal stands. Wall times are of a steady clock, ``ts`` of the session clock."""
 
     def __init__(self, symbols: list[str], resume: InputState) -> None:
-        self.receiver = Receiver()
+        self.receiver = Receiver(Settings(give_up=GIVE_UP_NS))
         self.heard_at = 0  # steady time of the newest datagram, 0 for none
         self._symbols = symbol_keys(symbols)
         self._feed = new_feed()
@@ -60,6 +62,10 @@ class MarketFeed:
     def date(self) -> int:
         """Trading date (yyyymmdd) of the session that is read, 0 before the first."""
         return int(self._feed["date"])
+
+    def warm(self) -> None:
+        """Compiles what a datagram needs, on a message that is none."""
+        self._decode(b"\0\0", 0)
 
     def on_datagram(self, datagram: bytes, now: int, ts: int) -> list[np.ndarray]:
         """EVENT arrays to be journaled and stepped, in order."""

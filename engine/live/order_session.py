@@ -173,6 +173,13 @@ class OrderSession:
         return order_session_event(ts, up=True, next_id=self._next_id, sequence=self.sequence)
 
 
+def warm_codecs(symbol: str) -> None:
+    """Compiles the codecs, on an order that cannot be encoded and a message that is none."""
+    event, content, symbols = np.zeros(1, EVENT), np.zeros(MAX_ORDER_BYTES, np.uint8), symbol_keys([symbol])
+    encode_order(event, 0, symbols, content, 0)
+    decode_report(np.frombuffer(b"\0", np.uint8), 0, 1, new_feed(), symbols, event, 0)
+
+
 def _not_sent(order: np.void, ts: int) -> list[np.ndarray]:
     if int(order["kind"]) != Kind.ORDER_NEW:
         return []

@@ -87,14 +87,17 @@ class Supervisor:
         return code, lines[-1] if lines else ""
 
     async def _greet(self, started: Callable[[CoreClient], Awaitable[None]]) -> None:
-        try:
-            client = await CoreClient.open(self._folder, LISTEN_SECONDS)
-            await client.refresh()
-        except CoreGone as error:
-            log.error("%s", error)
+        """Connects to the core as soon as it listens; it compiles before that, so a cold start takes its time."""
+        while True:
+            try:
+                client = await CoreClient.open(self._folder, LISTEN_SECONDS)
+                await client.refresh()
+            except CoreGone as error:
+                log.error("%s", error)
+                continue
+            self.client = client
+            await started(client)
             return
-        self.client = client
-        await started(client)
 
 
 def _named_error(last_line: str) -> BadInput:
