@@ -43,7 +43,9 @@ def make_app() -> Dash:
     app = bridge.make_app("backtest", layout)
     app.callback(Output("trades-rows", "data"), Input("trades-symbol", "value"), prevent_initial_call=True)(trades_of)
     for table in ("monthly", "round_trips", "trades"):
-        app.clientside_callback(ClientsideFunction("heliograph", table), Input(f"{table.replace('_', '-')}-rows", "data"))
+        app.clientside_callback(
+            ClientsideFunction("heliograph", table), Input(f"{table.replace('_', '-')}-rows", "data")
+        )
     return app
 
 
@@ -111,7 +113,9 @@ def _curve(result: Result) -> html.Section:
     loss = theme.SIGNALS["loss"]
     figure = figures.figure(
         [
-            figures.line("Equity", result.dates, result.equity.tolist(), theme.SIGNALS["accent"], hovertemplate="%{y:,.0f}"),
+            figures.line(
+                "Equity", result.dates, result.equity.tolist(), theme.SIGNALS["accent"], hovertemplate="%{y:,.0f}"
+            ),
             figures.line(
                 "Drawdown",
                 result.dates,
@@ -143,7 +147,11 @@ def _curve(result: Result) -> html.Section:
 
 
 def _monthly(result: Result) -> html.Section:
-    columns = (Column("Year"), *(Column(month, "figure") for month in MONTHS), Column("Year", "figure", "The months compounded"))
+    columns = (
+        Column("Year"),
+        *(Column(month, "figure") for month in MONTHS),
+        Column("Year", "figure", "The months compounded"),
+    )
     rows = [
         [year, *(result.monthly.get((year, month)) for month in range(1, 13)), yearly_return(result.monthly, year)]
         for year in sorted({year for year, _month in result.monthly}, reverse=True)

@@ -119,7 +119,7 @@ def _tables() -> list[html.Section]:
     return [
         parts.panel(
             "Fills",
-            parts.table("live-fills", FILLS, body="live-fills", unit="fills"),
+            parts.table("live-fills", FILLS, body="live-fills", unit="newest fills"),
             span=7,
             tools=[parts.table_tools()],
             name="panel-fills",
@@ -133,7 +133,7 @@ def _tables() -> list[html.Section]:
         ),
         parts.panel(
             "Orders",
-            parts.table("live-orders", ORDERS, body="live-orders", height=240, unit="orders"),
+            parts.table("live-orders", ORDERS, body="live-orders", height=240, unit="newest orders"),
             span=12,
             tools=[parts.table_tools()],
             name="panel-orders",

@@ -68,9 +68,7 @@ def table(name: str, columns: Sequence[Column], *, body: str, height: int = 320,
     head = html.Thead(
         html.Tr([html.Th(column.title, className=_CLASSES[column.kind], title=column.hint) for column in columns])
     )
-    grid = html.Table(
-        [head, html.Tbody(id=body)], className="grid", **{"data-table": name, "data-unit": unit}
-    )
+    grid = html.Table([head, html.Tbody(id=body)], className="grid", **{"data-table": name, "data-unit": unit})
     return html.Div(grid, className="table-scroll", style={"height": f"{height}px"})
 
 

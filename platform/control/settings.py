@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from control.secrets import django_secrets
+from dashboards.theme import admin_colours
 from engine.errors import BadInput
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -208,4 +209,5 @@ UNFOLD = {
     "SITE_SUBHEADER": "Administration",
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": True,
+    "COLORS": admin_colours(),
 }

@@ -25,5 +25,7 @@ def _found(name: str, data_hash: str) -> tuple[tuple[str, float], ...]:
     except (BadInput, CorruptHistory):
         return ()  # the notice goes without its example; the store's state is told where it is used
     first = prices[np.argmax(prices > 0, axis=0), np.arange(len(symbols))]
-    cheap = [(symbol, close / DOLLAR) for symbol, close in zip(symbols, first.tolist(), strict=True) if 0 < close < DOLLAR]
+    cheap = [
+        (symbol, close / DOLLAR) for symbol, close in zip(symbols, first.tolist(), strict=True) if 0 < close < DOLLAR
+    ]
     return tuple(cheap[:TOLD])

@@ -16,7 +16,13 @@ MONEY_SCALE = 10_000  # engine.messages.LimitEnvelope counts money in 1/10,000
 ENVELOPE = (
     ("max_order_qty", "Largest order", "Shares in one order", "shares", 10_000),
     ("max_order_notional", "Largest order value", "Value of one order", "USD", 60_000),
-    ("max_position_qty", "Largest position", "Shares a symbol, long or short, working orders included", "shares", 50_000),
+    (
+        "max_position_qty",
+        "Largest position",
+        "Shares a symbol, long or short, working orders included",
+        "shares",
+        50_000,
+    ),
     ("max_gross_notional", "Largest gross exposure", "Over all symbols of the strategy", "USD", 1_500_000),
 )
 
@@ -41,7 +47,11 @@ class VersionForm(forms.Form):
 
     dataset = forms.ChoiceField(help_text="What it is prepared from and backtested on.")
     capital = forms.DecimalField(
-        max_digits=18, decimal_places=4, initial=Decimal(1_000_000), widget=_figure(), help_text="At most, per deployment."
+        max_digits=18,
+        decimal_places=4,
+        initial=Decimal(1_000_000),
+        widget=_figure(),
+        help_text="At most, per deployment.",
     )
     note = forms.CharField(
         required=False,

@@ -72,7 +72,11 @@ def _hint(info: FieldInfo) -> str:
     """The description, the bounds, and the default: "Trading days. 126 to 2520, default 504." """
     bounds = _bounds(info)
     default = info.default
-    told = [] if default in (PydanticUndefined, None, "", []) or isinstance(default, bool) else [f"default {_told(default)}"]
+    told = (
+        []
+        if default in (PydanticUndefined, None, "", []) or isinstance(default, bool)
+        else [f"default {_told(default)}"]
+    )
     limits = ", ".join([bounds, *told] if bounds else told)
     parts = [(info.description or "").rstrip("."), limits[:1].upper() + limits[1:]]
     return ". ".join(part for part in parts if part) + ("." if any(parts) else "")

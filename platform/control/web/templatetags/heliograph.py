@@ -65,9 +65,7 @@ def short_hash(value: str) -> str:
 def status(value: Any) -> SafeString:
     """A state as a word with a dot."""
     text = str(value)
-    return format_html(
-        '<span class="status status--{}">{}</span>', STATUS_TONES.get(text, "off"), status_word(text)
-    )
+    return format_html('<span class="status status--{}">{}</span>', STATUS_TONES.get(text, "off"), status_word(text))
 
 
 @register.filter
@@ -90,7 +88,9 @@ def as_json(value: Any) -> str:
 @register.simple_tag
 def icon(name: str, size: str = "") -> SafeString:
     return format_html(
-        '<svg class="icon{}" aria-hidden="true"><use href="#icon-{}"></use></svg>', f" icon--{size}" if size else "", name
+        '<svg class="icon{}" aria-hidden="true"><use href="#icon-{}"></use></svg>',
+        f" icon--{size}" if size else "",
+        name,
     )
 
 

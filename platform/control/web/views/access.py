@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from control.accounts.permissions import require
 
 View = Callable[..., HttpResponse]
-M = TypeVar("M", bound=Model)
 
 
 def page(permission: str = "", *, methods: tuple[str, ...] = ("GET", "HEAD")) -> Callable[[View], View]:
@@ -31,7 +30,7 @@ def page(permission: str = "", *, methods: tuple[str, ...] = ("GET", "HEAD")) ->
     return decorate
 
 
-def visible_or_403(visible: QuerySet[M], **key: Any) -> M:
+def visible_or_403(visible: QuerySet, **key: Any) -> Any:
     """The object among ``visible``; 403 where it exists but not for this user, 404 where it does not."""
     try:
         found = visible.filter(**key).first()

@@ -22,7 +22,9 @@ def act(request: HttpRequest, done: str, service: Callable[..., Any], **argument
     return result
 
 
-def act_on_form(request: HttpRequest, form: forms.Form, done: str, service: Callable[..., Any], **arguments: Any) -> Any:
+def act_on_form(
+    request: HttpRequest, form: forms.Form, done: str, service: Callable[..., Any], **arguments: Any
+) -> Any:
     """As ``act``, but every refusal stands at its field in ``form``. None where it was refused."""
     try:
         result = service(actor=request.user, **arguments)

@@ -6,7 +6,7 @@ callbacks), each checked for the same object; ``/dash/_dash-component-suites/`` 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from django.db.models import QuerySet
@@ -33,7 +33,7 @@ PAGES = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def dash_app(name: str) -> Any:
     """The app of a page, made at its first visit. Raises ``Http404`` for no such page."""
     if name not in PAGES:
@@ -47,9 +47,7 @@ def dash_app(name: str) -> Any:
     return backtest.make_app()
 
 
-def render_dash(
-    request: HttpRequest, name: str, subject: Any, template: str, context: dict[str, Any]
-) -> HttpResponse:
+def render_dash(request: HttpRequest, name: str, subject: Any, template: str, context: dict[str, Any]) -> HttpResponse:
     """The Dash page ``name`` about ``subject`` (already checked) inside a template of ours."""
     visited = bridge.Visit(request.user, subject, _prefix(name, subject))
     return render(request, template, context | {"dash": bridge.index_parts(dash_app(name), visited)})

@@ -96,7 +96,8 @@ def _parameter_rows(kernel: Any, parameters: dict[str, Any]) -> list[tuple[str, 
     fields = kernel.parameters_model.model_fields if kernel else {}
     rows = []
     # In the model's order: the database keeps the keys of a JSON object in an order of its own.
-    for name in [*(name for name in fields if name in parameters), *(name for name in parameters if name not in fields)]:
+    known = [name for name in fields if name in parameters]
+    for name in [*known, *(name for name in parameters if name not in fields)]:
         value, field = parameters[name], fields.get(name)
         label = (field.title if field else None) or name.replace("_", " ").capitalize()
         default = field is not None and field.default == value
