@@ -1,0 +1,121 @@
+"""Journal records become the reports of the deployment that they belong to."""
+
+import numpy as np
+from live_world import blobs, new_pipeline, opened, record, wanted
+
+from engine.core.engine import blob
+from engine.core.events import BlobType, Command, Kind, Session
+from engine.core.state import Phase
+from engine.live.journal import Reader
+from engine.live.reports import Reporter
+
+
+def reports_of(pipeline) -> list:
+    return Reporter().take(1, Reader(pipeline.writer.directory).read(0))
+
+
+def running(tmp_path):
+    pipeline = new_pipeline(tmp_path / "journal")
+    blobs(pipeline)
+    opened(pipeline)
+    return pipeline
+
+
+def of_kind(reports, *names):
+    return [report for report in reports if type(report).__name__ in names]
+
+
+def order_states(reports):
+    return [(report.state, report.filled) for report in of_kind(reports, "OrderReport")]
+
+
+def test_an_order_is_sent_accepted_filled_in_part_and_filled(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.ACCEPTED, 0, order_id=1, price=100_200, qty=500))
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=300, ref=71))
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_100, qty=200, ref=72))
+    reports = reports_of(pipeline)
+    assert order_states(reports) == [("sent", 0), ("accepted", 0), ("partially_filled", 300), ("filled", 500)]
+    fills = of_kind(reports, "FillReport")
+    assert [(fill.execution_id, fill.price, fill.qty, fill.side) for fill in fills] == [
+        (71, 100_200, 300, "buy"),
+        (72, 100_100, 200, "buy"),
+    ]
+    position = of_kind(reports, "PositionReport")[-1]
+    # (300 * 10.02 + 200 * 10.01) / 500 = 10.016
+    assert (position.symbol, position.qty, position.average_cost) == ("KO", 500, 100_160)
+    assert {report.deployment for report in of_kind(reports, "OrderReport", "FillReport", "PositionReport")} == {"d-1"}
+
+
+def test_a_fill_counts_for_the_day_of_its_order_however_late_it_is_heard_of(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.SESSION, code=Session.START_OF_MESSAGES, date=20130104))
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=300, ref=71))
+    (fill,) = of_kind(reports_of(pipeline), "FillReport")
+    assert fill.trade_date == 20130102
+
+
+def test_an_order_that_never_arrived_says_so(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.ORDER_SESSION, code=0))
+    pipeline.take(record(Kind.ORDER_SESSION, code=1, ref=1))
+    last = of_kind(reports_of(pipeline), "OrderReport")[-1]
+    assert (last.state, last.reason) == ("rejected", "never arrived")
+
+
+def test_a_cancel_at_the_end_of_the_day_names_the_venues_reason(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.ACCEPTED, 0, order_id=1, price=100_200, qty=500))
+    pipeline.take(record(Kind.CANCELED, 0, order_id=1, qty=500, reason=ord("T")))
+    last = [report for report in of_kind(reports_of(pipeline), "OrderReport") if report.order_id == 1][-1]
+    assert (last.state, last.reason) == ("cancelled", "end of day")
+
+
+def test_a_refused_order_names_limit_level_and_both_values(tmp_path):
+    pipeline = running(tmp_path)
+    pipeline.take(record(Kind.TRADE, 0, price=100_100, qty=20_000))
+    pipeline.take(record(Kind.STATUS, 0, code=3))
+    (reject,) = of_kind(reports_of(pipeline), "RejectReport")
+    assert (reject.limit, reject.value, reject.order_value) == ("order_qty", 10_000, 20_000)
+
+
+def test_states_follow_the_commands(tmp_path):
+    pipeline = running(tmp_path)
+    for command in (Command.PAUSE, Command.START, Command.STOP):
+        pipeline.take(record(Kind.COMMAND, command=command))
+    states = [report.state for report in of_kind(reports_of(pipeline), "StateReport")]
+    assert states == ["loading", "running", "paused", "running", "stopped"]
+
+
+def test_the_session_and_what_runs_are_known_at_the_end(tmp_path):
+    pipeline = running(tmp_path)
+    reporter = Reporter()
+    reporter.take(1, Reader(pipeline.writer.directory).read(0))
+    assert (reporter.session_date, reporter.phase) == (20130102, Phase.OPEN)
+    assert reporter.deployment("d-1").state == "running"
+    assert reporter.deployment("d-2") is None
+
+
+def test_reports_are_the_same_in_whatever_pieces_the_records_come(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=500, ref=71))
+    records = Reader(pipeline.writer.directory).read(0)
+    reporter, pieces = Reporter(), []
+    for index in range(len(records)):
+        pieces += reporter.take(index + 1, records[index : index + 1])
+    assert pieces == Reporter().take(1, records)
+
+
+def test_a_blobs_cells_are_never_taken_for_records(tmp_path):
+    pipeline = running(tmp_path)
+    disguised = np.concatenate(
+        [record(Kind.FILL, 0, 1, order_id=1, price=1, qty=1).view("V64") for _ in range(5)]
+    ).tobytes()
+
+    pipeline.take_blob(blob(BlobType.PARAMETERS, disguised, strategy=0, ts=0), disguised)
+    assert of_kind(reports_of(pipeline), "FillReport") == []
