@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from control.local.failures import Refusal
 from control.local.ports import LOOPBACK
 from control.local.processes import MARK, secret, write_atomically
 
@@ -17,6 +18,7 @@ DATASET = "sp500_20"
 ACCOUNT = "HELIO1"  # the firm's account at the exchange; six characters, as SoupBinTCP has it
 FIRST_DAY, LAST_DAY = "2013-01-02", "2022-12-28"  # the last ten years of the panel
 DAY_SECONDS = 2.0
+SHORTEST_DAY, LONGEST_DAY = 0.1, 86_400.0
 FEE_PER_SHARE = 30  # 1/10,000 of the currency: USD 0.003, what a US venue takes for removing liquidity
 
 
@@ -70,7 +72,7 @@ class Layout:
     def engine_config(self) -> Path:
         return self.var / "config" / "engine.json"
 
-    def write_configs(self, ports: Mapping[str, int], symbols: list[str], day_seconds: float = DAY_SECONDS) -> None:
+    def write_configs(self, ports: Mapping[str, int], symbols: list[str], day_seconds: float) -> None:
         """The two configuration files, from this run's ports. The account's password is made once and kept."""
         account = {"username": ACCOUNT, "password": secret(self.var / "secrets" / "exchange-account")[:10]}
         accounts = self.var / "secrets" / "exchange-accounts.json"
@@ -110,6 +112,12 @@ class Layout:
         write_atomically(self.exchange_config, json.dumps(exchange, indent=2))
         write_atomically(self.engine_config, json.dumps(engine, indent=2))
 
+    def known_symbols(self) -> list[str]:
+        """What the last run traded, where its configuration and its history are still there; else nothing."""
+        if not self.engine_config.exists() or not list(self.history.glob(f"*/{DATASET}/manifest.json")):
+            return []
+        return list(json.loads(self.engine_config.read_text())["symbols"])
+
     def child_environ(self, **more: str) -> dict[str, str]:
         """The environment of every process of the run."""
         return {
@@ -124,8 +132,22 @@ class Layout:
             "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
             MARK: str(self.var),
+            # Celery says so on every start of a root; who runs this as root has chosen to.
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
             **more,
         }
+
+
+def day_seconds(environ: Mapping[str, str]) -> float:
+    """Wall-clock seconds of one simulated trading day."""
+    text = environ.get("HELIOGRAPH_DAY_SECONDS") or str(DAY_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not SHORTEST_DAY <= seconds <= LONGEST_DAY:
+        raise Refusal("bad_day", "HELIOGRAPH_DAY_SECONDS", text, f"{SHORTEST_DAY:g} to {LONGEST_DAY:,.0f} seconds")
+    return seconds
 
 
 def layout_from_environ() -> Layout:

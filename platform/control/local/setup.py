@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from control.accounts.models import User
-from control.local.layout import DAY_SECONDS, NODE, Layout
+from control.local.layout import NODE, Layout, day_seconds
 from control.local.people import node_ready, people_ready
 from control.local.ports import PORTS
 from control.local.story import tell
@@ -24,7 +24,7 @@ def set_up(layout: Layout) -> None:
     history_ready(users["ada"])
     symbols = list(open_history(settings.HISTORY_ROOT).describe(PANEL_DATASET).symbols)
     ports = {name: int(os.environ[name]) for name in PORTS}
-    layout.write_configs(ports, symbols, float(os.environ.get("HELIOGRAPH_DAY_SECONDS") or DAY_SECONDS))
+    layout.write_configs(ports, symbols, day_seconds(os.environ))
 
 
 def history_ready(admin: User) -> None:

@@ -11,18 +11,21 @@ import shlex
 import signal
 import socket
 import string
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 from honcho.environ import parse_procfile
 
 from control.local.failures import Refusal, failed
-from control.local.layout import ROOT, Layout
+from control.local.layout import ROOT, Layout, day_seconds
 from control.local.ports import LOOPBACK, PORTS, allocate
 from control.local.postgres import Postgres, end_leftover
 from control.local.processes import Child, end_all, leftovers, marked, say, write_atomically
@@ -30,6 +33,7 @@ from control.local.valkey import Valkey
 
 START_SECONDS = 120.0  # for one process to be ready; a cold engine compiles first
 RESTART_DELAYS = (0.2, 1.0, 2.0, 5.0, 10.0)  # seconds before the n-th restart in a row; the last one repeats
+WARM = "warm"  # in a build's folder of compiled code: everything is there
 STEADY_SECONDS = 30.0  # a process that lived so long starts its row of restarts again
 
 
@@ -76,12 +80,21 @@ class Stack:
         self.take_lock()
         self.clean_up()
         self.ports = allocate(os.environ)
+        cache = _engine_cache(self.layout)
         self._start_services()
-        warm = self._step("warm", ["python", "-m", "engine", "warm"])
-        self.end(self.begin("setup"))
-        self._start("web", "link", "worker", "beat")
-        self.end(warm)
-        self._start("exchange")
+        setup = self.begin("setup")
+        if (cache / WARM).exists():
+            self._start_exchange_early()
+            self.end(setup)
+            self._start("web", "link", "worker", "beat")
+        else:
+            warm = self._step("warm", ["python", "-m", "engine", "warm"])
+            self.end(setup)
+            self._start("web", "link", "worker", "beat")
+            self.end(warm)
+            (cache / WARM).touch()
+        if "exchange" not in [child.name for child in self.children]:
+            self._start("exchange")
         self._wait_ready("exchange")
         self._start("engine")
         for name in ("link", "web", "engine"):
@@ -176,6 +189,13 @@ class Stack:
             )
             child.start()
             self.children.append(child)
+
+    def _start_exchange_early(self) -> None:
+        """Where an earlier run has left the history, the exchange need not wait for anybody."""
+        symbols = self.layout.known_symbols()
+        if symbols:
+            self.layout.write_configs(self.ports, symbols, day_seconds(os.environ))
+            self._start("exchange")
 
     def _commands(self) -> dict[str, list[str]]:
         """The Procfile's lines, with ports and folders filled in."""
@@ -298,6 +318,15 @@ def stop_on_signals(stack: Stack) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _engine_cache(layout: Layout) -> Path:
+    """Where this build of the engine keeps its compiled code. Asked of another process: the answer loads numba."""
+    command = [sys.executable, "-c", "import engine; print(engine.numba_cache())"]
+    done = subprocess.run(command, cwd=ROOT, env=layout.child_environ(), capture_output=True, text=True)
+    if done.returncode:
+        raise failed("engine", done.stderr.strip())
+    return Path(done.stdout.strip())
 
 
 def _ancestors() -> set[int]:
