@@ -35,6 +35,7 @@ def _reserve_addresses() -> None:
 os.environ["HELIOGRAPH_VAR"] = str(VAR)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control.settings")
 _reserve_addresses()
+django.setup()  # test modules import models
 
 
 def _port(url: str) -> int:
@@ -87,10 +88,6 @@ def shared_data() -> Path:
             pytest.fail(f"test data is missing: set HELIOGRAPH_SHARED ({folder} does not exist)")
         pytest.skip(f"test data is missing: set HELIOGRAPH_SHARED ({folder} does not exist)")
     return folder
-
-
-def pytest_configure() -> None:
-    django.setup()  # before collection: test modules import models
 
 
 def pytest_sessionfinish() -> None:

@@ -1,0 +1,50 @@
+"""The configurations that a run writes are those that exchange and engine read."""
+
+from pathlib import Path
+
+import pytest
+
+from control.local.failures import Refusal
+from control.local.layout import ACCOUNT, Layout, day_seconds
+from control.local.ports import PORTS
+from engine.live.config import load_account, load_config
+
+PORT_NUMBERS = {name: 20_000 + place for place, name in enumerate(PORTS)}
+
+
+def test_the_engine_takes_its_configuration(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
+    config = load_config(layout.engine_config)
+    assert config.venue.itch_address == ("127.0.0.1", PORT_NUMBERS["PORT_ENGINE_ITCH"])
+    assert config.journal == layout.journal
+    assert config.symbols == ["KO", "PEP"]
+    account = load_account(config.venue.account_file)
+    assert account.username == ACCOUNT
+    assert 0 < len(account.password) <= 10  # SoupBinTCP has ten characters
+
+
+def test_the_exchange_password_is_kept_over_runs(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
+    first = layout.account_file.read_text()
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 1.0)
+    assert layout.account_file.read_text() == first
+    assert layout.account_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_symbols_are_known_only_where_their_history_is(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    assert layout.known_symbols() == []
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
+    assert layout.known_symbols() == []
+    manifest = tmp_path / "history" / "bar" / "sp500_20" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.touch()
+    assert layout.known_symbols() == ["KO", "PEP"]
+
+
+@pytest.mark.parametrize("text", ["0", "fast", "-2", "86401", "nan"])
+def test_a_day_has_a_sensible_length(text: str) -> None:
+    with pytest.raises(Refusal, match="HELIOGRAPH_DAY_SECONDS"):
+        day_seconds({"HELIOGRAPH_DAY_SECONDS": text})

@@ -1,0 +1,88 @@
+"""The exchange's record against the ledger: equal means every order, execution and position."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from control.deployments.models import Deployment, Node
+from control.deployments.services import deployment_create
+from control.local.reconcile import compare
+from control.strategies.models import StrategyVersion
+from control.trading.models import Fill, Order, Position
+
+pytestmark = pytest.mark.django_db
+OPEN = datetime(2013, 1, 2, 14, 30, tzinfo=UTC)
+ENTRY = {"account": "HELIO1", "user_ref_num": 1, "symbol": "KO", "side": "buy", "price": 371_200, "qty": 100}
+EXECUTION = ENTRY | {"type": "execution", "trade_date": 20130102, "match_number": 77, "price": 371_100, "qty": 60}
+
+
+@pytest.fixture
+def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
+    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., Path]:
+    def write(*entries: dict[str, Any]) -> Path:
+        path = tmp_path / "record.jsonl"
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ledger(deployment: Deployment) -> None:
+    """Order 1: 60 of 100 KO bought at 37.11, limit 37.12."""
+    common: dict[str, Any] = {"deployment": deployment, "order_id": 1, "symbol": "KO", "side": "buy", "ts": OPEN}
+    Order.objects.create(
+        **common, parent_id=1, state="partially_filled", price=Decimal("37.12"), qty=100, filled=60, sent_at=OPEN
+    )
+    Fill.objects.create(
+        **common, venue="SIM", trade_date=date(2013, 1, 2), execution_id=77, price=Decimal("37.11"), qty=60
+    )
+    Position.objects.create(
+        deployment=deployment, symbol="KO", qty=60, average_cost=Decimal("37.11"), realised=0, fees=0, ts=OPEN
+    )
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_same_order_execution_and_position_on_both_sides_are_equal(record: Callable[..., Path]) -> None:
+    comparison = compare(
+        record({"type": "system", "account": "HELIO1"}, ENTRY | {"type": "order"}, EXECUTION), "HELIO1"
+    )
+    assert comparison.differences == ()
+    assert (comparison.orders, comparison.executions) == (1, 1)
+
+
+@pytest.mark.usefixtures("ledger")
+def test_other_accounts_are_not_ours(record: Callable[..., Path]) -> None:
+    other = EXECUTION | {"account": "OTHER", "match_number": 78}
+    assert compare(record(ENTRY | {"type": "order"}, EXECUTION, other), "HELIO1").equal
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([EXECUTION], "order 1 (partially_filled): the ledger has it, the exchange has not"),
+        ([ENTRY | {"type": "order"}], "the ledger has it, the exchange has not"),
+        ([ENTRY | {"type": "order", "qty": 200}, EXECUTION], "order 1: exchange"),
+        ([ENTRY | {"type": "reject"}, EXECUTION], "order 1: exchange reject"),
+        ([ENTRY | {"type": "order"}, EXECUTION | {"price": 371_000}], "execution (20130102, 77"),
+        ([ENTRY | {"type": "order"}, EXECUTION, EXECUTION], "position KO: 120 by the exchange's executions, 60"),
+        ([ENTRY | {"type": "order"}, ENTRY | {"type": "order", "user_ref_num": 2}, EXECUTION], "order 2: the exchange"),
+    ],
+)
+def test_every_difference_is_found_and_named(
+    record: Callable[..., Path], entries: list[dict[str, Any]], said: str
+) -> None:
+    comparison = compare(record(*entries), "HELIO1")
+    assert not comparison.equal
+    assert any(said in difference for difference in comparison.differences), comparison.differences
