@@ -44,7 +44,7 @@ format: install-dev ## put the code into form
 	@.venv/bin/ruff format .
 
 bench: warm ## every benchmark, one JSON line each
-	@for file in tests/bench/bench_*.py; do $(PY) "$$file" || exit 1; done
+	@for file in $(wildcard tests/bench/bench_*.py); do $(PY) "$$file" || exit 1; done
 
 screenshots: install-dev browser ## the main pages of a short run, as png files under var/screenshots
 	@$(PY) -m control.local smoke --screenshots $(HELIOGRAPH_VAR)/screenshots

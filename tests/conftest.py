@@ -21,6 +21,7 @@ from control.local.valkey import Valkey
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(tempfile.mkdtemp(prefix="heliograph-tests-"))
 VAR.chmod(0o711)  # as root, PostgreSQL runs as an ordinary account and has to get through
+SHARED_DATA_MISSING = "HELIOGRAPH_SHARED (default ../shared)"
 EMBEDDED_POSTGRES = "DATABASE_URL" not in os.environ
 EMBEDDED_VALKEY = "REDIS_URL" not in os.environ
 
@@ -84,11 +85,29 @@ def shared_data() -> Path:
     """The folder of test data (``HELIOGRAPH_SHARED``); tests that need it and miss it are skipped and counted."""
     folder = Path(os.environ.get("HELIOGRAPH_SHARED") or ROOT.parent / "shared") / "data"
     if not folder.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"test data is missing: set HELIOGRAPH_SHARED ({folder} does not exist)")
-        pytest.skip(f"test data is missing: set HELIOGRAPH_SHARED ({folder} does not exist)")
+        pytest.skip(f"{SHARED_DATA_MISSING} has no data folder")
     return folder
 
 
-def pytest_sessionfinish() -> None:
+def _skips(session: pytest.Session) -> tuple[int, list[str]]:
+    """How many tests missed the shared data, and every other skip."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    reasons = [f"{report.nodeid}: {report.longrepr[2]}" for report in skipped]
+    others = [reason for reason in reasons if SHARED_DATA_MISSING not in reason]
+    return len(reasons) - len(others), others
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
     shutil.rmtree(VAR, ignore_errors=True)
+    _, unexpected = _skips(session)
+    if unexpected and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    missing, unexpected = _skips(terminalreporter._session)  # type: ignore[arg-type]
+    if missing:
+        terminalreporter.write_line(f"{missing} tests need the shared test data and missed it: set HELIOGRAPH_SHARED")
+    for reason in unexpected:
+        terminalreporter.write_line(f"skipped without being expected to be (CI fails on this): {reason}")

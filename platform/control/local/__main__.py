@@ -112,6 +112,9 @@ def main() -> int:
         say("heliograph", str(refusal))
         print(json.dumps(refusal.as_json()))
         return refusal.exit_code
+    except Stopped:
+        print(json.dumps({"ok": False, "stopped": True}))
+        return 1
     print(json.dumps(answer), flush=True)
     return 0 if answer.get("ok", True) else 1
 
