@@ -13,7 +13,6 @@
     constructor(root, equityChart, signalChart) {
       this.root = root;
       this.capital = Number(root.dataset.capital);
-      this.ended = document.querySelector("[data-ended]") !== null;
       const points = Number(root.dataset.window);
       const { EquityChart, SignalChart } = window.heliographLiveCharts;
       this.equityChart = new EquityChart(equityChart, points);
@@ -24,7 +23,7 @@
       this.orders = new T.LiveTable(body("live-orders"), (order) => order.order_id, T.orderCells, true);
       this.positions = new T.LiveTable(body("live-positions"), (one) => one.symbol, T.positionCells, false);
       this.pairs = new T.LiveTable(body("live-pairs"), (one) => one.pair, T.signalCells(...scale), false);
-      this.badge = document.getElementById("live-connection");
+      this.head();
       this.connection = "connecting";
       this.heardAt = 0; // this browser's clock, of the newest heartbeat
       body("live-pairs").addEventListener("click", (event) => {
@@ -103,8 +102,15 @@
       const quantities = [...this.held.values()];
       const long = quantities.filter((qty) => qty > 0).length;
       const short = quantities.filter((qty) => qty < 0).length;
+      this.count("orders", counted(this.working.size, "working order"));
+      this.count("positions", counted(long + short, "position"));
       this.tile("positions", String(long + short), null, long + " long, " + short + " short");
       this.tile("working", String(this.working.size), null, "");
+    }
+
+    // What the dialogs of the buttons say would be cancelled or closed.
+    count(kind, text) {
+      for (const node of document.querySelectorAll(`[data-count="${kind}"]`)) if (node.textContent !== text) node.textContent = text;
     }
 
     // `exact` is the figure behind the text, for the hover; `note` null keeps the note that stands there.
@@ -123,7 +129,9 @@
       const behind = engine.received ? Math.max(0, ts - engine.received) : 0;
       if (engine.received) this.heardAt = Date.now() - behind;
       const now = this.engine;
-      const state = now.state || document.getElementById("live").dataset.state || "pending";
+      const state = now.state || "pending";
+      if (this.state && now.state && now.state !== this.state) this.refreshHead();
+      this.state = now.state || this.state;
       const tile = this.root.querySelector('[data-tile="engine"]');
       const shown = X.status(this.ended ? "stopped" : state);
       shown.classList.add("status--large");
@@ -160,6 +168,23 @@
       list.replaceChildren(...children);
     }
 
+    head() {
+      this.badge = document.getElementById("live-connection");
+      this.ended = document.querySelector("[data-ended]") !== null;
+    }
+
+    // The strategy's state has changed, and with it the buttons that make sense.
+    async refreshHead() {
+      const response = await fetch(window.location.href).catch(() => null);
+      const shown = document.getElementById("live-head");
+      if (!response || !response.ok || shown.querySelector("dialog[open]")) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("live-head");
+      if (fresh) shown.replaceWith(fresh);
+      this.head();
+      this.freshness();
+      this.showTiles();
+    }
+
     connected(state, attempt) {
       this.connection = state;
       this.attempt = attempt;
@@ -189,8 +214,8 @@
       if (this.connection === "connecting") return ["Connecting", "busy"];
       if (this.connection === "reconnecting") return ["Reconnecting" + old, "warn"];
       if (this.ended) return ["Ended", "off"];
+      if (down) return ["Engine not linked" + old, "bad"];
       if (quiet) return ["Stale" + old, "warn"];
-      if (down) return ["Engine not linked", "bad"];
       return ["Live", "good"];
     }
 
@@ -205,6 +230,8 @@
       this.signalChart.draw();
     }
   }
+
+  const counted = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
 
   async function start() {
     const [equity, signals] = await Promise.all([C.whenDrawn("live-equity"), C.whenDrawn("live-signals")]);

@@ -80,7 +80,8 @@ def _close_other_connections() -> None:
         )
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while playwright's loop runs in this thread, async_to_sync refuses to work in it.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if path is None:

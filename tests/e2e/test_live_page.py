@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from control.accounts.models import User
 from control.deployments.models import Deployment, Node
+from control.deployments.services import deployment_pause
 from control.trading import services
 from control.trading.publisher import FramePublisher, sequence_key
 from engine import messages
@@ -47,8 +48,8 @@ class Engine:
         if publish:
             self.publish(lambda publisher: publisher.reports(reports))
 
-    def heartbeat(self) -> None:
-        applied = [messages.Applied(self.name, "running")]
+    def heartbeat(self, state: messages.StrategyStateName = "running") -> None:
+        applied = [messages.Applied(self.name, state)]
         beat = messages.Heartbeat(1, True, 20130102, "open", OPEN, 20, True, 100, 0, applied)
         self.publish(lambda publisher: publisher.heartbeat(beat, [self.name]))
 
@@ -164,6 +165,21 @@ def test_a_reload_starts_from_what_is_stored(live: Page, engine: Engine) -> None
 def test_nothing_comes_from_another_host(live: Page, server: Any) -> None:
     live.wait_for_load_state("networkidle")
     assert live.hosts == {urlsplit(server.url).netloc}  # type: ignore[attr-defined]
+
+
+def test_buttons_follow_the_state_without_a_reload(
+    live: Page, engine: Engine, people: SimpleNamespace, page_of: Callable[[User], Page], deployment: Deployment
+) -> None:
+    page = page_of(people.trader)
+    page.goto(live.url)
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+    expect(_rows(page)).to_have_count(1)
+    engine.heartbeat()
+    expect(page.locator("#live-connection")).to_have_text("Live")
+    deployment_pause(actor=people.trader, deployment=deployment)
+    engine.heartbeat("paused")
+    expect(page.get_by_role("button", name="Resume", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
 
 
 def test_a_dangerous_button_asks_before_it_acts(

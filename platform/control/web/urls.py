@@ -21,6 +21,7 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("theme.css", theme.theme_css, name="theme-css"),
     path("mark.svg", theme.mark, name="mark"),
+    path("favicon.ico", theme.mark, name="favicon"),
     path("status.json", status.status, name="status"),
     path("strategies/", strategies.strategy_list, name="strategy-list"),
     path("strategies/new/", strategies.strategy_new, name="strategy-new"),

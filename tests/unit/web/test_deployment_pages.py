@@ -53,8 +53,9 @@ def test_a_dangerous_button_asks_with_name_and_consequence(
     page = _page(signed_in(people.trader), deployment)
     dialog = re.search(r'<dialog class="confirm" id="flatten">.*?</dialog>', page, re.DOTALL)
     assert dialog
-    assert "Flatten Pairs US v1 on sim-1" in dialog.group()
-    assert "0 working orders cancelled, 0 positions closed" in dialog.group()
+    asked = re.sub(r"<[^>]+>", "", dialog.group())
+    assert "Flatten Pairs US v1 on sim-1" in asked
+    assert "0 working orders cancelled, 0 positions closed at the market" in asked
     assert 'data-dialog="flatten"' in page
     assert 'data-dialog="flatten"' not in _page(signed_in(people.viewer), deployment)
 

@@ -45,7 +45,7 @@ OBJECTS = {
     "dash-page": ("deployment", True),
     "dash-call": ("deployment", True),
 }
-OPEN = {"theme-css", "mark"}  # the sign-in page needs them
+OPEN = {"theme-css", "mark", "favicon"}  # the sign-in page needs them
 ELSEWHERE = {"dash-suite"}
 
 

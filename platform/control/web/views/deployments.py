@@ -6,6 +6,8 @@ from django.db.models import Count, OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from control.deployments import services
 from control.deployments.models import Deployment
@@ -68,33 +70,33 @@ def render_live(request: HttpRequest, deployment: Deployment) -> HttpResponse:
 def _commands(deployment: Deployment, working: int, held: int) -> list[dict[str, Any]]:
     """What each button asks before it acts: the thing's name and the consequence."""
     name = str(deployment)
-    orders = f"{working} working order{'' if working == 1 else 's'}"
-    positions = f"{held} position{'' if held == 1 else 's'}"
-    said = {
-        "pause": (f"Pause {name}", f"{orders} cancelled, no new ones; {positions} kept.", f"Pause {name}"),
-        "resume": (f"Resume {name}", "It sends orders again from the next decision on.", f"Resume {name}"),
-        "flatten": (
-            f"Flatten {name}",
-            f"{orders} cancelled, {positions} closed at the market. It then stops and cannot be resumed.",
-            f"Flatten {name}",
+    # live.js keeps the two counts true while the page is open.
+    orders = _counted("orders", working, "working order")
+    positions = _counted("positions", held, "position")
+    said: dict[str, SafeString | str] = {
+        "pause": format_html("{} cancelled, no new ones; {} kept.", orders, positions),
+        "resume": "It sends orders again from the next decision on.",
+        "flatten": format_html(
+            "{} cancelled, {} closed at the market. It then stops and cannot be resumed.", orders, positions
         ),
-        "stop": (
-            f"Stop {name}",
-            f"{orders} cancelled, {positions} kept open and no longer managed. It cannot be resumed.",
-            f"Stop {name}",
+        "stop": format_html(
+            "{} cancelled, {} kept open and no longer managed. It cannot be resumed.", orders, positions
         ),
     }
     return [
         {
             "name": command,
             "url": reverse("deployment-command", kwargs={"pk": deployment.pk, "command": command}),
-            "title": title,
+            "title": f"{command.capitalize()} {name}",
             "consequence": consequence,
-            "button": button,
             "calm": command == "resume",
         }
-        for command, (title, consequence, button) in said.items()
+        for command, consequence in said.items()
     ]
+
+
+def _counted(kind: str, count: int, noun: str) -> SafeString:
+    return format_html('<span data-count="{}">{} {}{}</span>', kind, count, noun, "" if count == 1 else "s")
 
 
 @page("deployments.view_deployment", methods=("POST",))
