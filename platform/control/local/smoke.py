@@ -17,7 +17,7 @@ from typing import Any
 from control.local.failures import Refusal, failed
 from control.local.layout import ACCOUNT, Layout
 from control.local.processes import Child, marked, say, wait_until
-from control.local.stack import Stack, free_ports_environ, stop_on_signals
+from control.local.stack import Stack, Stopped, free_ports_environ, stop_on_signals
 
 FILLS, ROUND_TRIPS = 50, 2
 TRADE_SECONDS = 420.0  # until there are that many
@@ -50,6 +50,9 @@ class Smoke:
             try:
                 with stack:
                     result = self._checked(stack)
+            except Stopped:
+                shutil.rmtree(self.layout.var, ignore_errors=True)
+                raise
             except Refusal:
                 say("smoke", f"the logs are in {self.layout.log_folder}")
                 raise
