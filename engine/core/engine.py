@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
 from engine.core.state import (
     ARTIFACT_BYTES,
@@ -100,7 +101,7 @@ class Engine:
         return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
 
     def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
-        """Takes a blob over: instrument table, manifest, parameters, limits or artifact.
+        """Takes a blob over: instrument table, settings, manifest, parameters, limits, artifact, what is carried in.
 
         Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
         """
@@ -113,6 +114,8 @@ class Engine:
             self._set_instruments(json.loads(payload))
         elif blob_type is BlobType.SETTINGS:
             self._set_settings(json.loads(payload))
+        elif blob_type is BlobType.CARRIED:
+            carry_in(self.state, decode_carried(payload))
         elif blob_type is BlobType.LIMITS and strategy == FIRM:
             self.state["firm_limits"] = np.frombuffer(payload, LIMITS)[0]
         elif not 0 <= strategy < STRATEGIES:

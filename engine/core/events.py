@@ -103,6 +103,7 @@ class BlobType(IntEnum):
     ARTIFACT = 4  # what ``prepare`` made
     INSTRUMENTS = 5  # JSON: the instrument table of this journal
     SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval and reprice_after
+    CARRIED = 7  # JSON of engine.core.carry: positions and open orders of an earlier journal
 
 
 _HEADER = {

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from engine import engine_build
 from engine.errors import BadInput
+from engine.live.carry_over import SHIPPED, earlier_journals
 from engine.live.config import Config, load_account, load_config, load_token
 from engine.live.core_client import CoreClient, CoreGone
 from engine.live.deployer import Deployer
@@ -49,6 +50,7 @@ class Agent:
         self.desired: Desired | None = None
         self.link: Link | None = None
         self._source: BatchSource | None = None
+        self._shipping = self.config.journal
         self._status: dict[str, Any] | None = None
         self._announced = False
         self._welcomed = False
@@ -85,13 +87,22 @@ class Agent:
     async def _core_started(self, client: CoreClient) -> None:
         self._status = status = client.status
         assert status is not None
-        if self._source is None:
-            self._source = BatchSource(lambda: Reader(self.config.journal))
+        if status["build"] != engine_build():  # what this process vouches for would not be what runs
+            raise BadInput("build_differs", "engine", status["build"], f"build {engine_build()}: run the engine again")
+        earlier = earlier_journals(self.config.folder)
+        if earlier:
+            self._ship(earlier[0])
+        elif self._source is None:
+            self._ship(self.config.journal)
         log.info("core %d runs, journal %s at %d", status["pid"], status["journal"], status["events"])
         if not self._announced:
             self._announced = True
             ready = {"ports": {"itch": status["itch_port"]}, "journal": str(self.config.journal)}
             print(json.dumps(ready), flush=True)
+
+    def _ship(self, journal: Path) -> None:
+        """From here on the link ships this journal: those that were replaced first, then the one in use."""
+        self._shipping, self._source = journal, BatchSource(lambda: Reader(journal))
 
     # ---- desired state -----------------------------------------------------------------------------
 
@@ -152,7 +163,7 @@ class Agent:
     async def _converse(self, socket: ClientConnection, link: Link) -> None:
         await _send(socket, link.connected(time.monotonic_ns()))
         while link.state in (LinkState.GREETING, LinkState.UP):
-            link.flush = self._flushing
+            link.flush = self._flushing or self._shipping != self.config.journal
             try:
                 async with asyncio.timeout(TICK):
                     frame = await socket.recv()
@@ -162,6 +173,9 @@ class Agent:
                 frames = link.receive(frame, time.monotonic_ns())
                 self._take_desired(link)
             await _send(socket, frames)
+            if self._shipping != self.config.journal and link.drained:
+                self._earlier_shipped()
+                return
             if link.silent(time.monotonic_ns()):
                 log.warning("the control plane is silent: the link is made anew")
                 return
@@ -169,6 +183,11 @@ class Agent:
                 return
         for incident in link.incidents:
             log.error("the control plane refused a message (%s): %s", incident.code, incident.reason)
+
+    def _earlier_shipped(self) -> None:
+        """All of a replaced journal is committed: goes on with the next one over a new connection."""
+        (self._shipping / SHIPPED).touch()
+        self._ship((earlier_journals(self.config.folder) or [self.config.journal])[0])
 
     def _take_desired(self, link: Link) -> None:
         if link.desired is not None and link.desired is not self.desired:

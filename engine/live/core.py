@@ -284,6 +284,7 @@ class Core:
         state, heard = self.engine.state, self.feed.heard_at
         return {
             "pid": os.getpid(),
+            "build": engine_build(),
             "journal": self.pipeline.writer.journal,
             "events": self.pipeline.writer.last,
             "date": int(state["date"]),

@@ -3,7 +3,7 @@
 A snapshot of another build is not used: the whole journal is replayed by this build instead. When it makes
 every record again, the state is what this build would have come to itself, and the journal goes on (a new
 segment's header names the new build). When it does not, the code's decisions have changed under open
-positions, and starting is refused: see ``BuildDiffers``.
+positions: a new journal carries on from the old one, see ``engine.live.carry_over``.
 """
 
 import hashlib
@@ -156,6 +156,5 @@ def _build_differs(reader: Reader, replay: Replay) -> BuildDiffers:
         "build_differs",
         "journal",
         f"record {replay.divergence.record} ({replay.divergence.kind}) of {reader.directory}",
-        f"the record that build {origins[-1].build[:16]} wrote; this is build {engine_build()[:16]}. Start that one"
-        " again and flatten, or move the journal's folder away once nothing is held at the venue",
+        f"the record that build {origins[-1].build[:16]} wrote; this is build {engine_build()[:16]}",
     )

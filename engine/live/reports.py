@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from engine.core.carry import decode_carried
 from engine.core.events import BlobType, Kind, Session
 from engine.core.limits import Level, Limit
 from engine.core.orders import OrderState
@@ -42,6 +43,12 @@ STATE_NAMES: dict[int, StrategyStateName] = {
     int(StrategyState.FLATTENING): "flattening",
     int(StrategyState.STOPPED): "stopped",
     int(StrategyState.FAULTED): "faulted",
+}
+REPORTED_STATES = {
+    int(OrderState.PENDING_NEW): "sent",
+    int(OrderState.LIVE): "accepted",
+    int(OrderState.PARTIALLY_FILLED): "partially_filled",
+    int(OrderState.PENDING_CANCEL): "accepted",
 }
 PHASES = {
     int(Session.START_OF_MESSAGES): Phase.PRE_OPEN,
@@ -161,12 +168,34 @@ class Reporter:
             self.slots.pop(blob.strategy, None)
             self.slots[blob.strategy] = Deployment(blob.strategy, manifest)
             return [StateReport(blob.number, int(blob.header[0]["ts_event"]), manifest.deployment, "loading")]
+        elif blob.blob_type is BlobType.CARRIED:
+            return self._carried(blob)
         elif blob.blob_type is BlobType.ARTIFACT and blob.strategy in self.slots:
             deployment = self.slots[blob.strategy]
             deployment.artifact = blob.payload
             names = registered(deployment.manifest.strategy).pair_names(blob.payload, self.instruments)
             deployment.pairs = tuple(names)
         return []
+
+    def _carried(self, blob: Blob) -> list[Report]:
+        """Open orders of an earlier journal are known here too; every strategy comes up paused."""
+        for order in decode_carried(blob.payload).orders:
+            slot = self.slots.get(order.strategy)
+            self._orders[order.order_id] = _Order(
+                deployment=slot.manifest.deployment if slot else "",
+                symbol=self.instruments[order.instrument],
+                side="buy" if order.side > 0 else "sell",
+                price=order.price,
+                qty=order.qty,
+                parent_id=order.parent,
+                trade_date=order.trade_date,
+                filled=order.filled,
+                state=REPORTED_STATES[order.state],
+            )
+        ts = int(blob.header[0]["ts_event"])
+        for slot in self.slots.values():
+            slot.state = "paused"
+        return [StateReport(blob.number, ts, slot.manifest.deployment, "paused") for slot in self.slots.values()]
 
     def _name(self, record: Any) -> str:
         slot = self.slots.get(int(record["strategy"]))

@@ -10,10 +10,11 @@ from engine import engine_build
 from engine.core.engine import FIRM, Engine, blob, limits_record
 from engine.core.events import BlobType
 from engine.errors import BadInput
+from engine.live.carry_over import carry_over, finish_carry_over
 from engine.live.config import Config
 from engine.live.journal import SUFFIX, Reader, Writer
 from engine.live.pipeline import Pipeline
-from engine.live.recovery import InputState, recover
+from engine.live.recovery import BuildDiffers, InputState, recover
 from engine.strategies.load import load_manifest
 
 log = logging.getLogger("engine.core")
@@ -37,15 +38,24 @@ def lock_core(config: Config) -> int:
 def open_pipeline(config: Config) -> tuple[Pipeline, InputState]:
     """A new journal, or the old one recovered.
 
-    Raises BadInput (another build's journal that this one does not make again), JournalDamaged, JournalFull.
+    A journal of another build that this one does not make again is replaced by one that carries on from it.
+    Raises BadInput, JournalDamaged or JournalFull.
     """
+    finish_carry_over(config.folder, config.journal)
     engine = Engine(load_manifest)
     if not any(config.journal.glob("*" + SUFFIX)):
         return Pipeline(engine, Writer.create(config.journal, segment_bytes=config.segment_bytes)), InputState()
     began = time.monotonic()
     writer = Writer.open(config.journal, segment_bytes=config.segment_bytes)
     reader = Reader(config.journal)
-    recovered = recover(engine, reader, config.snapshots)
+    try:
+        recovered = recover(engine, reader, config.snapshots)
+    except BuildDiffers as error:
+        if reader.origins[-1].build == engine_build():
+            raise  # the same build must make the same records: this is a fault, and no journal hides it
+        log.warning("%s", error)
+        writer.close()
+        return carry_over(config.folder, config.journal, config.segment_bytes)
     if len(recovered.missing):
         writer.append(recovered.missing)
     if (written := reader.origins[-1].build) != engine_build():

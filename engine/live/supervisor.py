@@ -78,7 +78,15 @@ class Supervisor:
         assert self._process.stdout is not None
         output = asyncio.create_task(self._process.stdout.read())
         greeting = asyncio.create_task(self._greet(started))
-        code = await self._process.wait()
+        ended = asyncio.create_task(self._process.wait())
+        await asyncio.wait({ended, greeting}, return_when=asyncio.FIRST_COMPLETED)
+        if greeting.done():
+            try:
+                greeting.result()
+            except BaseException:
+                await self.stop()
+                raise
+        code = await ended
         greeting.cancel()
         if self.client is not None:
             self.client.close()

@@ -101,6 +101,7 @@ def written(tmp_path: Path) -> tuple[bytes, int]:
 
 
 def recovered(tmp_path: Path, content: bytes) -> tuple[list[int], int]:
+    """What a reopened journal has of ``content``, and how many records; that it can be written on is checked too."""
     directory = tmp_path / "torn"
     directory.mkdir(exist_ok=True)
     for leftover in directory.iterdir():

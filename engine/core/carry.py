@@ -1,0 +1,88 @@
+"""What a new journal takes over from one that this build does not make again: positions, open orders, ids.
+
+Strategies do not go on from it: their memory is not carried, so they come up paused, to be flattened or
+stopped. Money in 1/10,000 of the currency, prices in 1/10,000, quantities in shares.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.core.orders import PENDING_CANCEL, PENDING_NEW
+from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
+from engine.errors import BadInput
+
+
+class CarriedPosition(msgspec.Struct, frozen=True):
+    strategy: int
+    instrument: int
+    position: int
+    cost: int
+    realised: int
+    fees: int
+
+
+class CarriedOrder(msgspec.Struct, frozen=True):
+    """An order that may still work at the venue; ``state`` is an OrderState, ``trade_date`` the day it is of."""
+
+    order_id: int
+    parent: int
+    strategy: int
+    instrument: int
+    side: int
+    price: int
+    qty: int
+    filled: int
+    state: int
+    trade_date: int
+
+
+class Carried(msgspec.Struct, frozen=True):
+    journal: str  # the earlier one
+    next_order_id: int
+    next_parent: int
+    positions: list[CarriedPosition]
+    orders: list[CarriedOrder]
+
+
+def decode_carried(payload: bytes) -> Carried:
+    """Raises BadInput."""
+    try:
+        carried = msgspec.json.decode(payload, type=Carried)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInput("carried", "payload", f"{len(payload)} bytes", str(error)) from error
+    rows: list[CarriedPosition | CarriedOrder] = [*carried.positions, *carried.orders]
+    for row in rows:
+        if not (0 <= row.strategy < STRATEGIES and 0 <= row.instrument < INSTRUMENTS):
+            raise BadInput(
+                "carried", "payload", (row.strategy, row.instrument), "a strategy and an instrument in range"
+            )
+    for order in carried.orders:
+        if not (PENDING_NEW <= order.state <= PENDING_CANCEL and 0 < order.order_id < carried.next_order_id):
+            raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
+    return carried
+
+
+def carry_in(state: Any, carried: Carried) -> None:
+    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused."""
+    state["next_order_id"] = max(int(state["next_order_id"]), carried.next_order_id)
+    state["next_parent"] = max(int(state["next_parent"]), carried.next_parent)
+    for row in carried.positions:
+        position = state["positions"][row.strategy][row.instrument]
+        for name in ("position", "cost", "realised", "fees"):
+            position[name] = getattr(row, name)
+        position["target"] = row.position
+    for order in carried.orders:
+        _carry_order(state, order)
+    loaded = state["slots"]["state"] != StrategyState.NONE
+    state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
+
+
+def _carry_order(state: Any, row: CarriedOrder) -> None:
+    order = state["orders"][row.order_id % len(state["orders"])]
+    for name in ("order_id", "parent", "price", "qty", "filled", "instrument", "strategy", "state", "side"):
+        order[name] = getattr(row, name)
+    position = state["positions"][row.strategy][row.instrument]
+    position["child"] = row.order_id
+    position["working_buy" if row.side > 0 else "working_sell"] += row.qty - row.filled

@@ -1,0 +1,206 @@
+"""A new journal in place of one that this build does not make again.
+
+The code's decisions have changed while positions were open, so replay cannot lead to a state that this
+build vouches for. What happened is in the old journal all the same: fills make the positions, orders
+without an end may still work at the venue. These are carried into a new journal; the old one is kept
+beside it, and the agent ships what is left of it first. Strategies come up paused (their memory is not
+carried, and a version must be approved for this build before it may run).
+"""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.core.carry import Carried, CarriedOrder, CarriedPosition
+from engine.core.engine import FIRM, Engine, blob
+from engine.core.events import BlobType, Kind, Session
+from engine.core.orders import OrderState
+from engine.core.positions import apply_fill
+from engine.core.state import INSTRUMENTS, POSITION, STRATEGIES
+from engine.live.journal import Reader, Writer
+from engine.live.order_session import order_session_event
+from engine.live.pipeline import Pipeline
+from engine.live.recovery import InputState, InputTracker
+from engine.live.scan import Blob, Walk
+from engine.strategies.load import load_manifest
+
+log = logging.getLogger("engine.core")
+
+EARLIER = "journal-"  # folders of journals that were replaced, named by the journal
+SHIPPED = "shipped"  # a file there: the control plane has committed all of it
+UNFINISHED = "journal.new"
+OF_A_SLOT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
+_CARRIED_FIELDS = ("position", "cost", "realised", "fees")
+
+
+class Estate:
+    """Reads an old journal from its first record and knows at the end what it leaves behind."""
+
+    _WANTED = frozenset(
+        {Kind.SESSION, Kind.ACCEPTED, Kind.CANCELED, Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.FILL, Kind.ORDER_DONE}
+    )
+
+    def __init__(self) -> None:
+        self.blobs: dict[tuple[int, BlobType], Blob] = {}
+        self.last_ts = 0
+        self._walk, self._every = Walk(self._WANTED), Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL})
+        self._positions = np.zeros((STRATEGIES, INSTRUMENTS), POSITION)
+        self._orders: dict[int, dict[str, int]] = {}
+        self._fee = 0
+        self._date = 0
+        self._next_order_id = self._next_parent = 1
+
+    def take(self, first: int, records: np.ndarray) -> None:
+        rows = self._every.rows(records)
+        if len(rows):
+            self.last_ts = max(self.last_ts, int(records[rows[-1]]["ts_recv"]))
+        for found in self._walk.feed(first, records):
+            if isinstance(found, Blob):
+                self._blob(found)
+            else:
+                self._record(found[1][0])
+
+    def carried(self, journal: str) -> Carried:
+        held = np.argwhere((self._positions["position"] != 0) | (self._positions["fees"] != 0))
+        positions = [
+            CarriedPosition(int(slot), int(instrument), *(int(row[name]) for name in _CARRIED_FIELDS))
+            for slot, instrument in held
+            for row in [self._positions[slot, instrument]]
+        ]
+        orders = [CarriedOrder(order_id=order_id, **order) for order_id, order in self._orders.items()]
+        return Carried(journal, self._next_order_id, self._next_parent, positions, orders)
+
+    def _blob(self, found: Blob) -> None:
+        self.last_ts = max(self.last_ts, int(found.header[0]["ts_recv"]))
+        if found.blob_type is BlobType.SETTINGS:
+            self._fee = int(msgspec.json.decode(found.payload)["fee_per_share"])
+        if found.blob_type is BlobType.MANIFEST:
+            self._positions[found.strategy] = 0
+            for blob_type in OF_A_SLOT:
+                self.blobs.pop((found.strategy, blob_type), None)
+        self.blobs[found.strategy, found.blob_type] = found
+        if found.blob_type is BlobType.CARRIED:
+            self._take_over(msgspec.json.decode(found.payload, type=Carried))
+
+    def _take_over(self, earlier: Carried) -> None:
+        self._next_order_id, self._next_parent = earlier.next_order_id, earlier.next_parent
+        for row in earlier.positions:
+            position = self._positions[row.strategy, row.instrument]
+            for name in _CARRIED_FIELDS:
+                position[name] = getattr(row, name)
+        for order in earlier.orders:
+            fields = msgspec.to_builtins(order)
+            self._orders[fields.pop("order_id")] = fields
+
+    def _record(self, record: Any) -> None:
+        kind, order_id = Kind(int(record["kind"])), int(record["order_id"])
+        if kind is Kind.SESSION:
+            if int(record["code"]) == Session.START_OF_MESSAGES:
+                self._date = int(record["date"])
+        elif kind is Kind.ORDER_NEW:
+            self._order_new(record, order_id)
+        elif kind is Kind.FILL:
+            self._fill(record, order_id)
+        elif kind is Kind.ORDER_DONE:
+            self._orders.pop(order_id, None)
+        elif order_id in self._orders:
+            self._move(kind, record, self._orders[order_id])
+
+    def _order_new(self, record: Any, order_id: int) -> None:
+        self._next_order_id = max(self._next_order_id, order_id + 1)
+        self._next_parent = max(self._next_parent, int(record["ref"]) + 1)
+        self._orders[order_id] = {
+            "parent": int(record["ref"]),
+            "strategy": int(record["strategy"]),
+            "instrument": int(record["instrument"]),
+            "side": int(record["side"]),
+            "price": int(record["price"]),
+            "qty": int(record["qty"]),
+            "filled": 0,
+            "state": int(OrderState.PENDING_NEW),
+            "trade_date": self._date,
+        }
+
+    def _fill(self, record: Any, order_id: int) -> None:
+        side, price, qty = (int(record[name]) for name in ("side", "price", "qty"))
+        position = self._positions[int(record["strategy"]), int(record["instrument"])]
+        apply_fill(position, side, price, qty, self._fee)
+        order = self._orders.get(order_id)
+        if order:
+            order["filled"] += qty
+            if order["state"] != OrderState.PENDING_CANCEL:
+                order["state"] = int(OrderState.PARTIALLY_FILLED)
+
+    def _move(self, kind: Kind, record: Any, order: dict[str, int]) -> None:
+        if kind is Kind.ORDER_CANCEL:
+            order["state"] = int(OrderState.PENDING_CANCEL)
+        elif kind is Kind.CANCELED and 0 < int(record["qty"]) < order["qty"] - order["filled"]:
+            order["qty"] -= int(record["qty"])
+        elif kind is Kind.ACCEPTED and order["state"] == OrderState.PENDING_NEW:
+            order["state"] = int(OrderState.LIVE)
+
+
+def carry_over(folder: Path, journal: Path, segment_bytes: int) -> tuple[Pipeline, InputState]:
+    """Writes the new journal beside the old one, then puts it in its place; a crash in between begins again.
+
+    Raises BadInput when this build cannot load a strategy that still holds something, JournalFull.
+    """
+    reader, estate, inputs = Reader(journal), Estate(), InputTracker(InputState())
+    position = 0
+    while len(records := reader.read(position, 1 << 18)):
+        estate.take(position + 1, records)
+        inputs.take(records)
+        position += len(records)
+    carried = estate.carried(reader.journal)
+    fresh = folder / UNFINISHED
+    shutil.rmtree(fresh, ignore_errors=True)
+    pipeline = Pipeline(Engine(load_manifest), Writer.create(fresh, segment_bytes=segment_bytes))
+    _fill_in(pipeline, estate, carried, inputs.state)
+    pipeline.writer.close()
+    os.rename(journal, folder / f"{EARLIER}{reader.journal}")
+    os.rename(fresh, journal)
+    log.warning(
+        "journal %s was not made by this build: %d positions and %d open orders are carried into a new one",
+        reader.journal,
+        len(carried.positions),
+        len(carried.orders),
+    )
+    pipeline.writer = Writer.open(journal, segment_bytes=segment_bytes)
+    # The feed is read again from the session's start: the books are not carried.
+    return pipeline, InputState(
+        order_sequence=inputs.state.order_sequence, unanswered_queries=inputs.state.unanswered_queries
+    )
+
+
+def finish_carry_over(folder: Path, journal: Path) -> None:
+    """Completes a change of journals that a crash interrupted between its two renames."""
+    if not journal.exists() and (folder / UNFINISHED).exists():
+        os.rename(folder / UNFINISHED, journal)
+
+
+def earlier_journals(folder: Path) -> list[Path]:
+    """Journals that were replaced and of which the control plane may lack something, oldest first."""
+    found = [path for path in folder.glob(EARLIER + "*") if not (path / SHIPPED).exists()]
+    return sorted(found, key=lambda path: Reader(path).origins[0].wall_ns)
+
+
+def _fill_in(pipeline: Pipeline, estate: Estate, carried: Carried, inputs: InputState) -> None:
+    needed = {FIRM} | {row.strategy for row in carried.positions} | {row.strategy for row in carried.orders}
+    order = [BlobType.INSTRUMENTS, BlobType.SETTINGS, *OF_A_SLOT]
+    due = [found for key, found in estate.blobs.items() if key[0] in needed and key[1] in order]
+    due.sort(key=lambda found: (found.strategy, found.blob_type is not BlobType.MANIFEST, found.number))
+    for found in due:
+        header = blob(found.blob_type, found.payload, strategy=found.strategy, ts=estate.last_ts)
+        pipeline.take_blob(header, found.payload)
+    payload = msgspec.json.encode(carried)
+    pipeline.take_blob(blob(BlobType.CARRIED, payload, strategy=FIRM, ts=estate.last_ts), payload)
+    pipeline.take(
+        order_session_event(
+            estate.last_ts, up=False, unanswered=inputs.unanswered_queries, sequence=inputs.order_sequence
+        )
+    )
