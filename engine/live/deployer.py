@@ -58,14 +58,20 @@ class Deployer:
         return [self._applied(name, slots.get(name), names.get(name)) for name in {**names, **slots}]
 
     def _applied(self, name: str, state: StrategyStateName | None, desired: DesiredState | None) -> Applied:
-        if name in self._refused:
-            return Applied(name, "refused", self._refused[name][1])
+        refused = self._refused.get(name)
+        if refused:
+            return Applied(name, state if state in ENDED else "refused", refused[1])
         if state is None and desired in ("stopped", "flat"):
             return Applied(name, "stopped", "it was never loaded")
         return Applied(name, state or "loading", self._waiting.get(name, ""))
 
     async def _one(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:
-        name = deployed.manifest.deployment
+        name, reducing = deployed.manifest.deployment, deployed.desired in ("stopped", "flat")
+        if slot is not None and (reducing or (deployed.desired == "paused" and slot["state"] != "loading")):
+            await self._command(deployed, slot, core)  # taking risk off needs no proof of what runs
+            return
+        if reducing:
+            return
         refused = self._refused.get(name)
         if refused and refused[0] == deployed.manifest:
             return
@@ -75,7 +81,7 @@ class Deployer:
             if slot is None or slot["state"] == "loading":
                 await self._deploy(deployed, slot, core)
             else:
-                await self._steer(deployed, slot, core)
+                await self._keep_running(deployed, slot, core)
         except CoreGone:
             raise
         except BadInput as error:
@@ -99,8 +105,6 @@ class Deployer:
     async def _deploy(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:
         """Loads everything of a version, in the order in which the core needs it, and starts it."""
         manifest, name = deployed.manifest, deployed.manifest.deployment
-        if slot is None and deployed.desired in ("stopped", "flat"):
-            return
         artifact = await self._prepared(manifest, core)
         if artifact is None:
             self._waiting[name] = "waiting for the venue's first session"
@@ -114,27 +118,31 @@ class Deployer:
         log.info("deployment %s: %s in slot %d", name, deployed.desired, place)
         await core.refresh()
 
-    async def _steer(self, deployed: Deployed, slot: dict[str, Any], core: CoreClient) -> None:
+    async def _command(self, deployed: Deployed, slot: dict[str, Any], core: CoreClient) -> None:
+        """Commands what is desired, unless it is so already."""
         command, states = COMMANDS[deployed.desired]
-        state = slot["state"]
-        if state not in ENDED:
-            await self._form_again(deployed.manifest, slot, core)
-        if state in states or (deployed.desired == "flat" and state == "stopped" and not slot["flat"]):
+        unwound = deployed.desired == "flat" and slot["state"] in ENDED and not slot["flat"]
+        if slot["state"] in states or unwound:
             await core.command(command, slot["slot"])
             log.info("deployment %s: %s", deployed.manifest.deployment, deployed.desired)
             await core.refresh()
 
-    async def _form_again(self, manifest: Manifest, slot: dict[str, Any], core: CoreClient) -> None:
-        """A new artifact in each new year, and for a core that has started again: sessions may have passed it by."""
+    async def _keep_running(self, deployed: Deployed, slot: dict[str, Any], core: CoreClient) -> None:
+        """Forms it again when its artifact is not of this year, or when sessions have passed its kernel by: those
+        while it was not running, and those before this core started."""
+        if slot["state"] == "faulted":
+            return  # a person has to look at it
+        manifest = deployed.manifest
         assert core.status is not None
-        date = core.status["date"]
-        formation = await asyncio.to_thread(self._preparation.formation, manifest, date)
-        if self._formed.get((core.status["pid"], manifest.deployment)) == formation:
-            return
-        artifact = await self._prepared(manifest, core)
-        if artifact is not None:
+        formation = await asyncio.to_thread(self._preparation.formation, manifest, core.status["date"])
+        formed = self._formed.get((core.status["pid"], manifest.deployment))
+        if slot["state"] != "running" or formed != formation:
+            artifact = await self._prepared(manifest, core)
+            if artifact is None:
+                return
             await core.load(BlobType.ARTIFACT, artifact, slot["slot"])
             log.info("deployment %s: formed as of %d", manifest.deployment, formation)
+        await self._command(deployed, slot, core)
 
     async def _prepared(self, manifest: Manifest, core: CoreClient) -> bytes | None:
         """An artifact for the present session; None before the first. A first formation takes longer than a
