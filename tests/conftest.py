@@ -36,7 +36,8 @@ def _reserve_addresses() -> None:
 os.environ["HELIOGRAPH_VAR"] = str(VAR)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control.settings")
 _reserve_addresses()
-django.setup()  # test modules import models
+django.setup()  # test modules and fixtures import models
+pytest_plugins = ["control_fixtures"]
 
 
 def _port(url: str) -> int:

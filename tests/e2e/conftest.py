@@ -4,32 +4,15 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import SimpleNamespace
 
-import django
 import pytest
 import uvicorn
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-# This file is read before pytest configures itself when this folder is named on the command line.
-django.setup()
-
-from control.accounts.models import User  # noqa: E402
-from control.deployments.models import Deployment, Node  # noqa: E402
-from control.deployments.services import deployment_create  # noqa: E402
-from control.local.ports import free_port  # noqa: E402
-from control.strategies.models import StrategyVersion  # noqa: E402
-
-_spec = spec_from_file_location("e2e_control_fixtures", Path(__file__).parent.parent / "unit" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_fixtures = module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
-globals().update({name: value for name, value in vars(_fixtures).items() if not name.startswith("_")})
+from control.accounts.models import User
+from control.local.ports import free_port
 
 # playwright's own loop runs in this thread; Django's tests are synchronous all the same.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -114,8 +97,3 @@ def page_of(context: BrowserContext, server: Server) -> Callable[[User], Page]:
         return page
 
     return make
-
-
-@pytest.fixture
-def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
-    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)

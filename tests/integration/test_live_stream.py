@@ -16,8 +16,6 @@ from websocket_client import Socket
 from control.accounts.models import User
 from control.accounts.services import user_set_active
 from control.deployments.models import Deployment, Node
-from control.deployments.services import deployment_create
-from control.strategies.models import StrategyVersion
 from control.trading import consumers, services
 from control.trading.publisher import FramePublisher
 from control.trading.routing import websocket_urlpatterns
@@ -25,11 +23,6 @@ from engine import messages
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("database_thread")]
 OPEN = 1_357_137_000_000_000_000  # 2013-01-02 14:30 UTC
-
-
-@pytest.fixture
-def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
-    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)
 
 
 @pytest.fixture

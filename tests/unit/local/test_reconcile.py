@@ -5,26 +5,18 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from control.deployments.models import Deployment, Node
-from control.deployments.services import deployment_create
+from control.deployments.models import Deployment
 from control.local.reconcile import compare
-from control.strategies.models import StrategyVersion
 from control.trading.models import Fill, Order, Position
 
 pytestmark = pytest.mark.django_db
 OPEN = datetime(2013, 1, 2, 14, 30, tzinfo=UTC)
 ENTRY = {"account": "HELIO1", "user_ref_num": 1, "symbol": "KO", "side": "buy", "price": 371_200, "qty": 100}
 EXECUTION = ENTRY | {"type": "execution", "trade_date": 20130102, "match_number": 77, "price": 371_100, "qty": 60}
-
-
-@pytest.fixture
-def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
-    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)
 
 
 @pytest.fixture

@@ -1,23 +1,15 @@
 """A live deployment on ``node``, its open link, and reports about it."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from control.deployments.models import Deployment, Node
-from control.deployments.services import deployment_create
-from control.strategies.models import StrategyVersion
 from control.trading import services
 from engine import messages
 
 JOURNAL = "journal-1"
-
-
-@pytest.fixture
-def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
-    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)
 
 
 @pytest.fixture

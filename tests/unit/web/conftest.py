@@ -1,15 +1,11 @@
 """Signed-in clients, and the objects whose pages are asked for."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 from django.test import Client
 
 from control.accounts.models import User
-from control.deployments.models import Deployment, Node
-from control.deployments.services import deployment_create
-from control.strategies.models import StrategyVersion
 
 
 @pytest.fixture
@@ -22,8 +18,3 @@ def signed_in() -> Callable[..., Client]:
         return client
 
     return make
-
-
-@pytest.fixture
-def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
-    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)

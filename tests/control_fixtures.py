@@ -1,4 +1,4 @@
-"""People, a desk, a dataset and versions, for unit tests of the control plane.
+"""People, a desk, a dataset, versions, a node and a deployment, for every test of the control plane.
 
 Everything is made through the services that the product uses, except a backtest's success, which only a
 worker can bring about.
@@ -10,25 +10,21 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-import django
 import pyarrow as pa
 import pytest
 
-# This file is read before pytest configures itself when a folder below is named on the command line.
-django.setup()
-
-from control.accounts.models import User  # noqa: E402
-from control.accounts.services import user_create  # noqa: E402
-from control.approvals.services import version_approve  # noqa: E402
-from control.backtests.models import BacktestRun  # noqa: E402
-from control.deployments.models import Node  # noqa: E402
-from control.deployments.services import node_register  # noqa: E402
-from control.desks.models import Desk  # noqa: E402
-from control.desks.services import desk_create  # noqa: E402
-from control.strategies.models import Strategy, StrategyVersion  # noqa: E402
-from control.strategies.services import strategy_create, version_create, version_submit  # noqa: E402
-from engine.history import BARS, open_history  # noqa: E402
-from engine.messages import LimitEnvelope  # noqa: E402
+from control.accounts.models import User
+from control.accounts.services import user_create
+from control.approvals.services import version_approve
+from control.backtests.models import BacktestRun
+from control.deployments.models import Deployment, Node
+from control.deployments.services import deployment_create, node_register
+from control.desks.models import Desk
+from control.desks.services import desk_create
+from control.strategies.models import Strategy, StrategyVersion
+from control.strategies.services import strategy_create, version_create, version_submit
+from engine.history import BARS, open_history
+from engine.messages import LimitEnvelope
 
 PASSWORD = "correct horse battery staple"
 ENVELOPE = LimitEnvelope(
@@ -155,3 +151,8 @@ def approved(
 def node(admin_user: User) -> Node:
     node_register(actor=admin_user, name="sim-1")
     return Node.objects.get(name="sim-1")
+
+
+@pytest.fixture
+def deployment(people: SimpleNamespace, approved: StrategyVersion, node: Node) -> Deployment:
+    return deployment_create(actor=people.trader, version=approved, node=node, capital=1_000_000)
