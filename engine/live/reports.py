@@ -6,7 +6,7 @@ What a report says depends on the journal alone: cut again after a restart, a ba
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -109,6 +109,7 @@ class Deployment:
     state: StrategyStateName = "loading"
     artifact: bytes = b""
     pairs: tuple[str, ...] = ()
+    held: dict[str, SignalReport] = field(default_factory=dict)  # the newest signal of each pair with a stance
 
 
 class Reporter:
@@ -175,7 +176,14 @@ class Reporter:
             deployment.artifact = blob.payload
             names = registered(deployment.manifest.strategy).pair_names(blob.payload, self.instruments)
             deployment.pairs = tuple(names)
+            return self._dropped(blob, deployment)
         return []
+
+    def _dropped(self, blob: Blob, deployment: Deployment) -> list[Report]:
+        """A pair that is not formed again ends its stance: its legs close at the next opportunity."""
+        ts = int(blob.header[0]["ts_event"])
+        gone = [deployment.held.pop(pair) for pair in sorted(deployment.held.keys() - set(deployment.pairs))]
+        return [msgspec.structs.replace(last, record=blob.number, ts=ts, z=None, stance=0) for last in gone]
 
     def _carried(self, blob: Blob) -> list[Report]:
         """Open orders of an earlier journal are known here too; every strategy comes up paused."""
@@ -328,18 +336,21 @@ class Reporter:
         slot, pair = self.slots.get(int(record["strategy"])), int(record["pair"])
         if slot is None or not 0 <= pair < len(slot.pairs):
             return []
-        return [
-            SignalReport(
-                record=number,
-                ts=int(record["ts_event"]),
-                deployment=slot.manifest.deployment,
-                pair=slot.pairs[pair],
-                z=int(record["z_micro"]) / MICRO,
-                spread=int(record["spread_micro"]) / MICRO,
-                hedge_ratio=int(record["hedge_micro"]) / MICRO,
-                stance=int(record["side"]),
-            )
-        ]
+        report = SignalReport(
+            record=number,
+            ts=int(record["ts_event"]),
+            deployment=slot.manifest.deployment,
+            pair=slot.pairs[pair],
+            z=int(record["z_micro"]) / MICRO,
+            spread=int(record["spread_micro"]) / MICRO,
+            hedge_ratio=int(record["hedge_micro"]) / MICRO,
+            stance=int(record["side"]),
+        )
+        if report.stance:
+            slot.held[report.pair] = report
+        else:
+            slot.held.pop(report.pair, None)
+        return [report]
 
     def _strategy_state(self, number: int, record: Any) -> list[Report]:
         slot = self.slots.get(int(record["strategy"]))

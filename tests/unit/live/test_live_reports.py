@@ -3,11 +3,13 @@
 import numpy as np
 from live_world import blobs, new_pipeline, opened, record, wanted
 
-from engine.core.engine import blob
-from engine.core.events import BlobType, Command, Kind, Session
+from engine.core.engine import blob, blob_cells
+from engine.core.events import EVENT, BlobType, Command, Kind, Session
 from engine.core.state import Phase
 from engine.live.journal import Reader
 from engine.live.reports import Reporter
+from engine.messages import DataContract, LimitEnvelope, Manifest, encode
+from engine.strategies.pairs import ARTIFACT
 
 
 def reports_of(pipeline) -> list:
@@ -119,3 +121,36 @@ def test_a_blobs_cells_are_never_taken_for_records(tmp_path):
 
     pipeline.take_blob(blob(BlobType.PARAMETERS, disguised, strategy=0, ts=0), disguised)
     assert of_kind(reports_of(pipeline), "FillReport") == []
+
+
+def record_of(kind, **fields):
+    event = np.zeros(1, EVENT)
+    event["kind"] = kind
+    for name, value in fields.items():
+        event[name] = value
+    return event.view("V64")
+
+
+def blob_of(blob_type, payload, ts=0):
+    return [blob(blob_type, payload, strategy=0, ts=ts).view("V64"), blob_cells(payload).reshape(-1).view("V64")]
+
+
+def artifact_of(*legs):
+    formed = np.zeros(1, ARTIFACT)
+    formed["pairs"] = len(legs)
+    for row, (a, b) in zip(formed["pair"][0], legs, strict=False):
+        row["a"], row["b"] = a, b
+    return formed.tobytes()
+
+
+def test_a_pair_that_is_not_formed_again_ends_its_stance_and_one_that_is_keeps_it():
+    manifest = Manifest("d", "v", "pairs", "", {}, LimitEnvelope(0, 0, 0, 0), DataContract("", ""), "sim", capital=1)
+    pieces = blob_of(BlobType.INSTRUMENTS, b'["KO", "PEP", "JNJ"]') + blob_of(BlobType.MANIFEST, encode(manifest))
+    pieces += blob_of(BlobType.ARTIFACT, artifact_of((0, 1), (0, 2), (1, 2)))
+    pieces += [record_of(Kind.SIGNAL, pair=0, side=1, ts_event=5, z_micro=-2_000_000)]
+    pieces += [record_of(Kind.SIGNAL, pair=1, side=-1, ts_event=5, z_micro=2_000_000)]
+    pieces += [record_of(Kind.SIGNAL, pair=2, side=0, ts_event=5)]
+    pieces += blob_of(BlobType.ARTIFACT, artifact_of((0, 2)), ts=9)
+    reports = Reporter().take(1, np.concatenate(pieces).view(EVENT))
+    ended = [report for report in of_kind(reports, "SignalReport") if report.ts == 9]
+    assert [(report.pair, report.stance, report.z) for report in ended] == [("KO/PEP", 0, None)]
