@@ -25,7 +25,7 @@ from control.local.story import tell
 from control.strategies.content import present_hash
 from control.strategies.models import Strategy, StrategyVersion, VersionState
 from control.strategies.services import strategy_create, version_create, version_submit
-from control.trading.models import Fill
+from control.trading.models import Fill, Position
 
 STRATEGY = "PAIRS-US"
 CAPITAL = "1000000"
@@ -133,7 +133,11 @@ class Demo:
         """An engine refuses a version whose hash no longer holds; its deployment has to end first."""
         if live.desired != "stopped":
             deployment_stop(actor=self.users["tess"], deployment=live)
-            tell(f"tess stopped {live}: this engine is another build than the one that was approved")
+            open_positions = Position.objects.filter(deployment=live).exclude(qty=0).count()
+            tell(
+                f"tess stopped {live}: this engine is another build than the one that was approved; "
+                f"its {open_positions} open positions stay as they are"
+            )
 
         def ended() -> bool:
             live.refresh_from_db()
