@@ -16,10 +16,8 @@ from django.db import OperationalError, connection
 
 from control.backtests import leases
 from control.backtests.models import BacktestRun
-from control.deployments.selectors import scaled
-from control.strategies.content import envelope_of
+from control.strategies.content import manifest_of
 from control.strategies.services import refuse_stale
-from engine import messages
 from engine.backtest import BacktestCancelled
 
 TICK = 0.25  # seconds: progress is written four times a second at most
@@ -53,7 +51,8 @@ def _see_through(run: BacktestRun, worker: str, partial: Any, compute: Compute) 
         with Watch(run, worker) as watch:
             refuse_stale(run.version)
             result = compute(
-                manifest_of(run),
+                # Its deployment's name is the same for all runs, so that equal runs are equal.
+                manifest_of(run.version, deployment="backtest", stage="sim", capital=run.version.capital),
                 settings.HISTORY_ROOT,
                 partial,
                 progress=watch.progress,
@@ -68,22 +67,6 @@ def _see_through(run: BacktestRun, worker: str, partial: Any, compute: Compute) 
         leases.backtest_fail(run=run, worker=worker, error=f"{type(error).__name__}: {error}")
     else:
         leases.backtest_finish(run=run, worker=worker, result=result, partial=partial)
-
-
-def manifest_of(run: BacktestRun) -> messages.Manifest:
-    """The version as an engine is given it. The deployment's name is the same for all, so equal runs are equal."""
-    version = run.version
-    return messages.Manifest(
-        deployment="backtest",
-        version=str(version.pk),
-        strategy=version.strategy.kernel,
-        content_hash=run.content_hash,
-        parameters=version.parameters,
-        envelope=envelope_of(version),
-        data=messages.DataContract(version.dataset, version.data_hash),
-        stage="sim",
-        capital=scaled(version.capital),
-    )
 
 
 class Watch:

@@ -1,7 +1,5 @@
 """Reading nodes and deployments, and the desired state that a node's engine is sent."""
 
-from decimal import Decimal
-
 from django.db.models import QuerySet
 
 from control.accounts.models import User
@@ -9,10 +7,8 @@ from control.accounts.permissions import allowed
 from control.deployments.models import Deployment, Node
 from control.deployments.tokens import token_hash
 from control.desks.selectors import desks_visible_to
-from control.strategies.content import envelope_of
+from control.strategies.content import manifest_of
 from engine import messages
-
-MONEY_SCALE = 10_000
 
 
 def nodes_visible_to(user: User) -> QuerySet[Node]:
@@ -42,29 +38,11 @@ def desired_for(node: Node) -> messages.Desired:
     )
     return messages.Desired(
         revision=revision,
-        deployments=[messages.Deployed(manifest_of(deployment), deployment.desired) for deployment in live],
+        deployments=[messages.Deployed(_manifest(deployment), deployment.desired) for deployment in live],
     )
 
 
-def manifest_of(deployment: Deployment) -> messages.Manifest:
-    """What to run, and the content hash that was approved. Money goes out as int64 in 1/10,000."""
-    version = deployment.version
-    return messages.Manifest(
-        deployment=str(deployment.pk),
-        version=str(version.pk),
-        strategy=version.strategy.kernel,
-        content_hash=version.content_hash,
-        parameters=version.parameters,
-        envelope=envelope_of(version),
-        data=messages.DataContract(version.dataset, version.data_hash),
-        stage=deployment.stage,
-        capital=scaled(deployment.capital),
+def _manifest(deployment: Deployment) -> messages.Manifest:
+    return manifest_of(
+        deployment.version, deployment=str(deployment.pk), stage=deployment.stage, capital=deployment.capital
     )
-
-
-def scaled(amount: Decimal) -> int:
-    """A decimal amount in 1/10,000. Raises ``ValueError`` when it has more decimals than that."""
-    units = amount * MONEY_SCALE
-    if units != units.to_integral_value():
-        raise ValueError(f"{amount} is no whole number of 1/10,000")
-    return int(units)

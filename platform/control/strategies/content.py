@@ -13,12 +13,13 @@ from django.conf import settings
 from pydantic import ValidationError
 
 from control.errors import Problem, invalid
+from control.money import PLACES, money_units
 from control.strategies.models import StrategyVersion
 from engine.errors import BadInput
 from engine.history import open_history
-from engine.messages import DataContract, LimitEnvelope
+from engine.messages import DataContract, LimitEnvelope, Manifest
 
-CAPITAL_PLACES = Decimal("0.0001")
+CAPITAL_STEP = Decimal(1).scaleb(-PLACES)
 CAPITAL_MOST = Decimal("10000000000")
 
 
@@ -65,23 +66,37 @@ def present_hash(version: StrategyVersion) -> str:
 
     It differs from the stored one after the engine, the lock file or the strategy's code has changed.
     """
-    return _hash(
-        version.strategy.kernel,
-        version.parameters,
-        envelope_of(version),
-        DataContract(version.dataset, version.data_hash),
+    return _hash(version.strategy.kernel, version.parameters, _stored_envelope(version), _stored_data(version))
+
+
+def manifest_of(version: StrategyVersion, *, deployment: str, stage: Any, capital: Decimal) -> Manifest:
+    """The version as an engine is given it, with the content hash that was approved; ``capital`` in the currency."""
+    return Manifest(
+        deployment=deployment,
+        version=str(version.pk),
+        strategy=version.strategy.kernel,
+        content_hash=version.content_hash,
+        parameters=version.parameters,
+        envelope=_stored_envelope(version),
+        data=_stored_data(version),
+        stage=stage,
+        capital=money_units(capital),
     )
 
 
-def envelope_of(version: StrategyVersion) -> LimitEnvelope:
+def _stored_envelope(version: StrategyVersion) -> LimitEnvelope:
     return msgspec.convert(version.envelope, LimitEnvelope)
+
+
+def _stored_data(version: StrategyVersion) -> DataContract:
+    return DataContract(version.dataset, version.data_hash)
 
 
 def capital_checked(value: Any, problems: list[Problem]) -> Decimal:
     """A positive amount with at most four decimals; adds to ``problems`` and returns 0 where it is not."""
     try:
         capital = Decimal(str(value))
-        if not capital.is_finite() or not 0 < capital <= CAPITAL_MOST or capital != capital.quantize(CAPITAL_PLACES):
+        if not capital.is_finite() or not 0 < capital <= CAPITAL_MOST or capital != capital.quantize(CAPITAL_STEP):
             raise InvalidOperation
     except InvalidOperation:
         problems.append(

@@ -15,8 +15,9 @@ from django.db.models import Model
 
 from control.deployments.models import Deployment, Node
 from control.deployments.services import deployments_reported
+from control.money import money
 from control.trading import incidents
-from control.trading.frames import moment, money
+from control.trading.frames import moment
 from control.trading.models import EquityPoint, Fill, Order, Position, Reject, SignalPoint
 from engine import messages
 

@@ -22,22 +22,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from control.money import money
 from control.trading import models
 from engine import messages
 
 Row = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PLACES = -models.PLACES
 
 
 def group(deployment: object) -> str:
     """The channel group (and the ``channel`` of the frames) of one deployment."""
     return f"deployment.{deployment}"
-
-
-def money(amount: int) -> Decimal:
-    """1/10,000 of the currency as a decimal with four places."""
-    return Decimal(amount).scaleb(PLACES)
 
 
 def moment(ns: int) -> datetime:

@@ -8,11 +8,9 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from engine.messages import PRICE_SCALE
+from control.money import PLACES
 
 SIDES = [("buy", "Buy"), ("sell", "Sell")]
-PLACES = 4
-assert PRICE_SCALE == 10**PLACES, "the database keeps exactly what the engine counts"
 
 
 class Price(models.DecimalField):

@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 
 from control.deployments.models import Node
 from control.desks.models import Desk
+from control.money import money
 from control.web.parameter_form import parameter_fields, parameter_values
-
-MONEY_SCALE = 10_000  # engine.messages.LimitEnvelope counts money in 1/10,000
+from engine.messages import PRICE_SCALE
 
 # (name, label, hint, unit, default)
 ENVELOPE = (
@@ -92,14 +92,14 @@ class VersionForm(forms.Form):
 
 def _envelope_units(name: str, value: Decimal) -> Any:
     """Money to 1/10,000, shares as they are; a fraction is left for the service to refuse."""
-    units = value * MONEY_SCALE if name.endswith("notional") else value
+    units = value * PRICE_SCALE if name.endswith("notional") else value
     return int(units) if units == units.to_integral_value() else float(units)
 
 
 def envelope_rows(envelope: dict[str, int]) -> list[tuple[str, str, Decimal, str]]:
     """(name, label, value, unit) for a page, money in the currency."""
     return [
-        (name, label, Decimal(envelope[name]) / (MONEY_SCALE if unit == "USD" else 1), unit)
+        (name, label, money(envelope[name]) if unit == "USD" else Decimal(envelope[name]), unit)
         for name, label, _, unit, _ in ENVELOPE
     ]
 

@@ -1,7 +1,6 @@
 """Nodes, deployments, and the desired state that engines are sent."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from hashlib import sha256
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from control.audit.models import AuditRow
 from control.deployments import services
 from control.deployments.models import Deployment, Node
-from control.deployments.selectors import deployments_visible_to, desired_for, node_by_token, scaled
+from control.deployments.selectors import deployments_visible_to, desired_for, node_by_token
 from control.errors import Conflict, InvalidInput
 from control.strategies.models import StrategyVersion
 from control.strategies.services import version_create, version_retire, version_submit
@@ -98,12 +97,6 @@ def test_the_manifest_carries_what_was_approved_in_integers(deployment: Deployme
     assert manifest.envelope.max_order_notional == 1_000_000_000
     assert manifest.data.dataset == "unit_panel"
     assert manifest.parameters == deployment.version.parameters
-
-
-def test_scaled_refuses_more_decimals_than_money_has() -> None:
-    assert scaled(Decimal("-0.0001")) == -1
-    with pytest.raises(ValueError, match="0.00001"):
-        scaled(Decimal("0.00001"))
 
 
 @pytest.mark.parametrize("role", ["admin", "quant", "risk_officer", "viewer"])
