@@ -8,10 +8,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from control.accounts.permissions import allowed
+from control.marketdata.cheap_starts import first_closes_below_one
 from control.marketdata.models import Dataset
 from control.marketdata.selectors import warnings_of
 from control.web import navigation
-from control.web.cheap_starts import first_closes_below_one
 from control.web.views.theme import VERSION
 from control.web.words import STATUS_TONES, status_word
 from dashboards import formats, theme

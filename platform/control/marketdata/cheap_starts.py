@@ -8,8 +8,8 @@ from django.conf import settings
 from control.marketdata.models import Dataset
 from engine.errors import BadInput
 from engine.history import CorruptHistory, open_history
+from engine.messages import PRICE_SCALE
 
-DOLLAR = 10_000  # prices are in 1/10,000
 TOLD = 3
 
 
@@ -26,6 +26,8 @@ def _found(name: str, data_hash: str) -> tuple[tuple[str, float], ...]:
         return ()  # the notice goes without its example; the store's state is told where it is used
     first = prices[np.argmax(prices > 0, axis=0), np.arange(len(symbols))]
     cheap = [
-        (symbol, close / DOLLAR) for symbol, close in zip(symbols, first.tolist(), strict=True) if 0 < close < DOLLAR
+        (symbol, close / PRICE_SCALE)
+        for symbol, close in zip(symbols, first.tolist(), strict=True)
+        if 0 < close < PRICE_SCALE
     ]
     return tuple(cheap[:TOLD])
