@@ -25,6 +25,7 @@ TIMER = int(Kind.TIMER)
 COMMAND = int(Kind.COMMAND)
 ANOMALY = int(Kind.ANOMALY)
 BLOB = int(Kind.BLOB)
+BAR, SIGNAL, EQUITY = int(Kind.BAR), int(Kind.SIGNAL), int(Kind.EQUITY)
 SESSION_CLOSE = int(Session.CLOSE)
 SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
@@ -73,7 +74,18 @@ def step(state, kernels, events, index, out):
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state != NONE:
                 emit_equity(state, out, strategy, 1)
+        _date_the_close(state, out, event.ts_event)
     return state.emitted
+
+
+@njit(cache=True)
+def _date_the_close(state, out, closed_at):
+    """What describes a close bears its time. By its arrival it would be in the night, at times on another day,
+    and several closes would share one moment where the session clock stands still after the venue has restarted.
+    """
+    for position in range(state.emitted):
+        if out[position].kind == BAR or out[position].kind == SIGNAL or out[position].kind == EQUITY:
+            out[position].ts_event = closed_at
 
 
 @njit(cache=True)

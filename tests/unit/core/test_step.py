@@ -226,6 +226,18 @@ def test_the_close_makes_one_bar_of_the_session_from_its_trades():
     assert equity["equity"] == 1_000_000_0000
 
 
+def test_what_describes_a_close_bears_its_time_however_late_it_arrived():
+    engine = started()
+    engine.apply(record(Kind.TRADE, 0, price=100_100, qty=10))
+    closed, arrived = 75_600 * 10**9, 100_000 * 10**9  # 16:00 in New York, and the next day
+    close = record(Kind.SESSION, ts=closed, code=Session.CLOSE, date=20130102)
+    close["ts_recv"] = arrived
+    out = engine.apply(close)
+    assert {Kind(kind).name for kind in out["kind"]} >= {"BAR", "EQUITY"}
+    assert {int(ts) for ts in out["ts_event"]} == {closed}
+    assert {int(ts) for ts in out["ts_recv"]} == {arrived}
+
+
 def test_an_operational_resume_does_not_lift_a_regulatory_halt():
     engine = started()
     engine.apply(record(Kind.STATUS, 0, code=TradingStatus.HALTED))
