@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dashboards import formats
+from engine.messages import PRICE_SCALE
+
 KEPT_RESULTS = 8
 
 
@@ -48,13 +51,13 @@ def read_result(folder: Path, result_sha256: str) -> Result:
         round_trips = pq.read_table(folder / "round_trips.parquet")
     except (OSError, ValueError, pa.ArrowException) as error:
         raise MissingResult(f"{folder.name}: {error}") from error
-    capital = described["manifest"]["capital"] / 10_000
+    capital = described["manifest"]["capital"] / PRICE_SCALE
     days = equity["date"].to_numpy()
     curve = equity["equity"].cast(pa.float64()).to_numpy()
     return Result(
         described=described,
         capital=capital,
-        dates=[_iso(day) for day in days.tolist()],
+        dates=[formats.day(day) for day in days.tolist()],
         equity=curve,
         gross=equity["gross"].cast(pa.float64()).to_numpy(),
         drawdown=drawdown(capital, curve),
@@ -88,7 +91,3 @@ def yearly_return(monthly: dict[tuple[int, int], float], year: int) -> float:
     for (of_year, _month), value in monthly.items():
         growth *= 1 + value if of_year == year else 1
     return growth - 1
-
-
-def _iso(day: int) -> str:
-    return f"{day // 10_000}-{day // 100 % 100:02d}-{day % 100:02d}"

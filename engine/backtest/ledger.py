@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.backtest.round_trips import RoundTrip, RoundTrips
-from engine.backtest.statistics import equity_statistics
+from engine.backtest.statistics import DAYS_A_YEAR, equity_statistics
 from engine.content import canonical_json
 from engine.core.events import EVENT, PRICE_SCALE, Kind
 from engine.core.limits import Level, Limit
@@ -95,7 +95,7 @@ class Ledger:
         notional = int((fills["price"] * fills["qty"]).sum())
         profits = [trip.profit for trip in self._trips.finished]
         curve = equity["equity"] / PRICE_SCALE
-        years = len(equity) / 252
+        years = len(equity) / DAYS_A_YEAR
         return {
             "final_equity": _money(int(equity["equity"][-1])),
             **equity_statistics(curve, self._capital / PRICE_SCALE),
@@ -158,7 +158,7 @@ def _dates(ts: np.ndarray) -> list[int]:
 
 
 def _money(amount: int) -> str:
-    return str((Decimal(amount) / PRICE_SCALE).quantize(Decimal("0.0001")))
+    return str(Decimal(amount).scaleb(-4))
 
 
 def _money_column(amounts: np.ndarray) -> pa.Array:

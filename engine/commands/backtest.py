@@ -13,7 +13,7 @@ from engine.content import content_hash
 from engine.errors import BadInput
 from engine.history import open_history
 from engine.history.ingest import read_bars
-from engine.messages import DataContract, LimitEnvelope, Manifest
+from engine.messages import PRICE_SCALE, DataContract, LimitEnvelope, Manifest
 from engine.strategies.registry import strategy as registered
 
 UNBOUNDED = LimitEnvelope(*[1 << 40] * 4)
@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         envelope=UNBOUNDED,
         data=data,
         stage="sim",
-        capital=arguments.capital * 10_000,
+        capital=arguments.capital * PRICE_SCALE,
     )
-    costs = Costs(round(arguments.commission * 10_000), arguments.half_spread_bps)
+    costs = Costs(round(arguments.commission * PRICE_SCALE), arguments.half_spread_bps)
     phases = _Phases(quiet=arguments.json)
     result = run_backtest(
         manifest,

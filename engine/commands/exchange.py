@@ -15,19 +15,17 @@ from typing import Any, TextIO
 
 import msgspec
 
+from engine.configuration import Account, host_and_port, read_configuration
 from engine.core.clock import SessionClock
+from engine.dates import as_yyyymmdd, new_years_day
 from engine.errors import BadInput
+from engine.files import replace_file
 from engine.simulation.exchange import MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
 from engine.simulation.market import Market
-from engine.simulation.record import Record, replace_file
-from engine.simulation.server import Address, Server
+from engine.simulation.record import Record
+from engine.simulation.server import Server
 
 LEAD_NS = SECOND // 2  # from being ready to the first day's start-of-day messages
-
-
-class Account(msgspec.Struct, forbid_unknown_fields=True):
-    username: str
-    password: str
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the loop takes over: ends the loading child too
-    config = _read(arguments.config, Config)
+    config = read_configuration(arguments.config, Config, "config")
     if not 0.1 <= config.day_seconds <= 86_400:
         raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
     directory = Path(config.var) / "exchange"
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _serve(config: Config, directory: Path) -> dict[str, Any]:
     passwords = _passwords(Path(config.accounts_file))
-    receivers = [_address(receiver) for receiver in config.receivers]
+    receivers = [host_and_port(receiver, "receivers") for receiver in config.receivers]
     market = _prepared_market(config)
     warm_up()
     record = Record(directory, list(passwords))
@@ -84,7 +82,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         finished=not left,
     )
     cancelled = exchange.cancel_leftovers()
-    replace_file(directory / "clock.json", clock.to_json())
+    replace_file(directory / "clock.json", clock.to_json().encode())
     server = Server(
         exchange,
         directory,
@@ -146,40 +144,24 @@ def _prepare(config: Config, sending: Connection) -> None:
 
 
 def _market(config: Config) -> Market:
-    from engine.history import as_yyyymmdd, open_history  # only ever in the child
+    from engine.history import open_history  # only ever in the child
 
     start, end = as_yyyymmdd(config.start), as_yyyymmdd(config.end)
     history = open_history(config.history)
-    earlier = (start // 10_000 - 1) * 10_000 + 101  # at least a year more: the first previous close and volatility
+    earlier = new_years_day(start) - 10_000  # at least a year more: the first previous close and volatility
     closes = history.closes(config.dataset, earlier, end, config.symbols)
     opens = history.opens(config.dataset, earlier, end, closes.symbols)
     return Market(closes.dates, closes.symbols, closes.prices, opens.prices, start=start, end=end, seed=config.seed)
 
 
 def _passwords(path: Path) -> dict[str, str]:
-    accounts = _read(path, list[Account] | Account)
+    accounts = read_configuration(path, list[Account] | Account, "accounts_file")
     accounts = accounts if isinstance(accounts, list) else [accounts]
     for account in accounts:
         if not 0 < len(account.username) <= 6 or not 0 < len(account.password) <= 10:
             expected = "1 to 6 characters of username and 1 to 10 of password, as SoupBinTCP has them"
             raise BadInput("out_of_range", "accounts_file", account.username, expected)
     return {account.username: account.password for account in accounts}
-
-
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise BadInput("bad_address", "receivers", text, "host:port")
-    return host, int(port)
-
-
-def _read(path: Path, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise BadInput("unreadable", "config", str(path), f"a readable JSON file ({error.strerror})") from error
-    except msgspec.MsgspecError as error:
-        raise BadInput("bad_config", path.name, str(error), "the fields of engine.commands.exchange") from error
 
 
 def _only_one(lock: TextIO, directory: Path) -> None:

@@ -16,11 +16,13 @@ All times are int64 ns UTC; New York's offset comes from the IANA time zone data
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numba import njit
+
+from engine.dates import as_date
 
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN_AFTER_MIDNIGHT_NS = int(9.5 * 3600) * 1_000_000_000
@@ -50,14 +52,13 @@ def interpolate(wall_knots: np.ndarray, session_knots: np.ndarray, wall_ns: int)
 
 def midnight_ns(date: int) -> int:
     """Midnight in New York at the start of ``date`` (yyyymmdd), ns UTC. ITCH timestamps count from here."""
-    day = datetime(date // 10_000, date // 100 % 100, date % 100, tzinfo=NEW_YORK)
-    return int(day.timestamp()) * 1_000_000_000
+    return int(datetime.combine(as_date(date), time(), NEW_YORK).timestamp()) * 1_000_000_000
 
 
 def _at_clock_time(date: int, after_midnight_ns: int) -> int:
     """A New York clock time of ``date``; unlike a sum on midnight it is right on daylight saving days."""
-    day = datetime(date // 10_000, date // 100 % 100, date % 100)
-    local = (day + timedelta(seconds=after_midnight_ns // 1_000_000_000)).replace(tzinfo=NEW_YORK)
+    midnight = datetime.combine(as_date(date), time())
+    local = (midnight + timedelta(seconds=after_midnight_ns // 1_000_000_000)).replace(tzinfo=NEW_YORK)
     return int(local.timestamp()) * 1_000_000_000
 
 
@@ -91,10 +92,6 @@ class SessionClock:
     def session_ns(self, wall_ns: int) -> int:
         """Session time (ns UTC) of a wall time; never goes back when wall time does not."""
         return int(interpolate(self.wall_knots, self.session_knots, wall_ns))
-
-    def day_index(self, wall_ns: int) -> int:
-        """Trading day of a wall time: -1 before the first opening, ``len(dates)`` after the last night."""
-        return max(-1, min((wall_ns - self.wall_epoch_ns) // self.day_ns, len(self.dates)))
 
     def open_ns(self, k: int) -> int:
         """Session time of the opening of day ``k`` (09:30 New York)."""

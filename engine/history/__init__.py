@@ -12,7 +12,6 @@ from engine.history.store import (
     DatasetMeta,
     History,
     Panel,
-    as_yyyymmdd,
     open_history,
 )
 
@@ -24,6 +23,5 @@ __all__ = [
     "DatasetMeta",
     "History",
     "Panel",
-    "as_yyyymmdd",
     "open_history",
 ]

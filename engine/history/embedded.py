@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.dates import Day, as_yyyymmdd
 from engine.errors import BadInput
 from engine.history.manifest import Manifest, Part, read_manifest, write_lock, write_manifest, write_part
 from engine.history.rows import checked, content_hash, overlap
@@ -23,9 +24,7 @@ from engine.history.store import (
     CorruptHistory,
     DatasetDescription,
     DatasetMeta,
-    Day,
     Panel,
-    as_yyyymmdd,
 )
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.files import replace_file
 from engine.history.store import CorruptHistory, DatasetMeta
 
 FILE = "manifest.json"
@@ -51,7 +52,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put the manifest in place and remove the files that neither it nor the generation before names."""
-    _put(folder / FILE, msgspec.json.format(msgspec.json.encode(manifest)))
+    replace_file(folder / FILE, msgspec.json.format(msgspec.json.encode(manifest)), durable=True)
     kept = {part.file for part in manifest.parts} | set(manifest.previous)
     for path in folder.glob("part-*"):
         if path.name not in kept:
@@ -64,7 +65,7 @@ def write_part(folder: Path, generation: int, table: pa.Table) -> Part:
     pq.write_table(table, sink, compression="zstd", row_group_size=131_072)
     content = sink.getvalue().to_pybytes()
     name = f"part-{generation:06d}-{sha256(content).hexdigest()[:16]}.parquet"
-    _put(folder / name, content)
+    replace_file(folder / name, content, durable=True)
     days = table["date"].to_numpy()
     return Part(name, table.num_rows, int(days.min()), int(days.max()))
 
@@ -79,17 +80,3 @@ def write_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _put(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from engine.core.events import PRICE_SCALE
+from engine.dates import as_date
 from engine.history.rows import UNKNOWN
 
 MOST_OF_A_KIND = 200
@@ -168,5 +169,4 @@ def _money(price: Any) -> str:
 
 
 def _datetimes(days: NDArray[np.int64]) -> NDArray[np.datetime64]:
-    text = [f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}" for day in days.tolist()]
-    return np.array(text, "datetime64[D]")
+    return np.array([as_date(day) for day in days.tolist()], "datetime64[D]")

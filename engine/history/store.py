@@ -5,7 +5,6 @@ with a null (a panel of closes has no opens); a close is always known.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.errors import BadInput
+from engine.dates import Day
 
 BARS = pa.schema(
     [
@@ -76,9 +75,6 @@ class CorruptHistory(RuntimeError):
     """The store's files are not what its manifest says: a part is missing, or holds other rows."""
 
 
-Day = int | str | date
-
-
 class History(Protocol):
     """A history store. Reading never sees a half-written append; any number of readers beside one writer."""
 
@@ -137,20 +133,3 @@ def open_history(root: Path | str) -> History:
     from engine.history.embedded import ParquetHistory
 
     return ParquetHistory(Path(root))
-
-
-def as_yyyymmdd(day: Day) -> int:
-    """A day as int yyyymmdd, from the same, ``"2013-01-02"``, ``"20130102"`` or a date. Raises ``BadInput``."""
-    if isinstance(day, date):
-        return day.year * 10_000 + day.month * 100 + day.day
-    text = str(day)
-    iso = text if len(text) == 10 else f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    try:
-        return as_yyyymmdd(date.fromisoformat(iso))
-    except ValueError:
-        raise BadInput("bad_date", "date", day, "a day as yyyy-mm-dd or yyyymmdd") from None
-
-
-def as_date(yyyymmdd: int) -> date:
-    """The calendar date of an int yyyymmdd."""
-    return date(yyyymmdd // 10_000, yyyymmdd // 100 % 100, yyyymmdd % 100)

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from engine.configuration import Account, host_and_port, read_configuration
+from engine.core.events import PRICE_SCALE
 from engine.errors import BadInput
-
-CURRENCY = 10_000  # of the smallest units in which money is counted
 
 
 class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,17 +20,16 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def itch_address(self) -> tuple[str, int]:
-        host, _, port = self.itch_bind.rpartition(":")
-        return host, int(port)
+        return host_and_port(self.itch_bind, "venue.itch_bind", least=0)
 
 
 class FirmLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this node may do at most over all its strategies; shares and 1/10,000 of the currency."""
 
     max_order_qty: int = 100_000
-    max_order_notional: int = 5_000_000 * CURRENCY
+    max_order_notional: int = 5_000_000 * PRICE_SCALE
     max_position_qty: int = 1_000_000
-    max_gross_notional: int = 100_000_000 * CURRENCY
+    max_gross_notional: int = 100_000_000 * PRICE_SCALE
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,37 +72,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Path(self.history) / "formations"
 
 
-class Account(msgspec.Struct, frozen=True):
-    username: str
-    password: str
-
-
 def load_config(path: Path | str) -> Config:
     """Raises BadInput naming the field that is missing or wrong."""
-    try:
-        config = msgspec.json.decode(Path(path).read_bytes(), type=Config)
-    except OSError as error:
-        raise BadInput("no_file", "config", str(path), "a readable configuration file") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput("config", "config", str(path), str(error)) from error
+    config: Config = read_configuration(path, Config, "config")
     if config.mode != "polite":
-        raise BadInput("config", "mode", config.mode, "polite")
+        raise BadInput("bad_config", "mode", config.mode, "polite")
     if not config.symbols or len(set(config.symbols)) != len(config.symbols):
-        raise BadInput("config", "symbols", config.symbols, "at least one symbol, each once")
-    host, _, port = config.venue.itch_bind.rpartition(":")
-    if not host or not port.isdigit():
-        raise BadInput("config", "venue.itch_bind", config.venue.itch_bind, "host:port")
+        raise BadInput("bad_config", "symbols", config.symbols, "at least one symbol, each once")
+    _ = config.venue.itch_address  # raises for what is no address
     return config
 
 
 def load_account(path: Path | str) -> Account:
     """The venue account. Raises BadInput."""
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Account)
-    except OSError as error:
-        raise BadInput("no_file", "venue.account_file", str(path), "a readable account file") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput("config", "venue.account_file", str(path), str(error)) from error
+    return read_configuration(path, Account, "venue.account_file")
 
 
 def load_token(path: Path | str) -> str:
@@ -111,7 +93,7 @@ def load_token(path: Path | str) -> str:
     try:
         token = Path(path).read_text().strip()
     except OSError as error:
-        raise BadInput("no_file", "token_file", str(path), "a readable file with the node's token") from error
+        raise BadInput("unreadable", "token_file", str(path), "a readable file with the node's token") from error
     if not token:
         raise BadInput("empty", "token_file", str(path), "the token that registering the node printed")
     return token

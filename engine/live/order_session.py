@@ -10,8 +10,8 @@ import logging
 
 import numpy as np
 
+from engine.configuration import Account
 from engine.core.events import EVENT, Kind
-from engine.live.config import Account
 from engine.live.recovery import InputState
 from engine.protocols import ouch
 from engine.protocols.feed import new_feed, set_date, symbol_keys

@@ -3,15 +3,13 @@
 import threading
 from dataclasses import dataclass
 
-import numpy as np
-
 from engine.content import content_hash
 from engine.errors import BadInput
 from engine.history import open_history
 from engine.live.config import Config
 from engine.messages import Manifest
 from engine.research.cointegration import FormationCache
-from engine.strategies.base import Closes
+from engine.strategies.base import Closes, formation_date
 from engine.strategies.registry import strategy
 
 
@@ -57,9 +55,7 @@ class Preparation:
 
     def formation(self, manifest: Manifest, date: int) -> int:
         """The date as of which what trades on ``date`` is formed: its year's first trading day."""
-        dates = self._panel(manifest).dates
-        index = int(np.searchsorted(dates, date // 10_000 * 10_000))
-        return int(dates[index]) if index < len(dates) else date // 10_000 * 10_000 + 101
+        return formation_date(self._panel(manifest).dates, date)
 
     def artifact(self, manifest: Manifest, moment: Moment) -> bytes:
         """Formed as of the year's first session, windows filled up to ``moment``. Raises BadInput."""

@@ -8,7 +8,6 @@ positions: a new journal carries on from the old one, see ``engine.live.carry_ov
 
 import hashlib
 import json
-import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from engine import engine_build
 from engine.core.engine import Engine
 from engine.core.events import Kind
 from engine.errors import BadInput
+from engine.files import replace_file
 from engine.live.journal import Reader
 from engine.live.pipeline import Replay
 from engine.live.scan import Walk
@@ -92,9 +92,7 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
         "sha256": hashlib.sha256(body).hexdigest(),
     }
     path = folder / f"{snapshot.journal}-{snapshot.record:015d}.snapshot"
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(json.dumps(head).encode() + b"\n" + body)
-    os.replace(temporary, path)
+    replace_file(path, json.dumps(head).encode() + b"\n" + body)
     for old in sorted(folder.glob("*.snapshot"), key=lambda each: each.stat().st_mtime_ns)[:-SNAPSHOTS_KEPT]:
         old.unlink()
     return path

@@ -4,7 +4,6 @@ A file that is damaged or of another form is computed again and replaced: the ca
 """
 
 import logging
-import os
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
@@ -15,6 +14,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.files import replace_file
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -72,10 +73,8 @@ class FormationCache(Generic[T]):
 
     def _write(self, path: Path, key: str, data_hash: str, found: list[T]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
         entry = {"key": key, "data_hash": data_hash, "digest": _digest(found), "found": found}
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(entry)))
-        temporary.rename(path)
+        replace_file(path, msgspec.json.format(msgspec.json.encode(entry)))
 
 
 def _digest(found: list[Any]) -> str:

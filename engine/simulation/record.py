@@ -9,7 +9,6 @@ SoupBinTCP replays the stream over restarts. (It survives the process, not the h
 match number that no execution has reached yet: numbers are reserved in blocks, so none is ever used twice.
 """
 
-import json
 import os
 import secrets
 from array import array
@@ -20,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import BadInput
+from engine.files import replace_file
 
 MATCH_NUMBER_BLOCK = 1_000_000
 TAKES_USER_REF_NUM = {"order", "reject", "replace", "mass_cancel", "disable", "enable"}
@@ -215,15 +215,8 @@ class Record:
         return next_match_number + MATCH_NUMBER_MARGIN > self.state.next_match_number
 
     def _save(self) -> None:
-        replace_file(self._state_path, json.dumps(msgspec.to_builtins(self.state)))
+        replace_file(self._state_path, msgspec.json.encode(self.state))
 
     def close(self) -> None:
         self.commit()
         os.close(self._file)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Writes a small file so that a reader, or a kill, sees the old one or the new one whole."""
-    temporary = path.with_suffix(path.suffix + ".new")
-    temporary.write_text(text)
-    temporary.replace(path)

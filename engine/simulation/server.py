@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import cast
 
 from engine.errors import BadInput
+from engine.files import replace_file
 from engine.protocols import soupbintcp_session as soup
 from engine.simulation.exchange import Exchange
-from engine.simulation.record import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class Server:
         loop = asyncio.get_running_loop()
         listener = await self._open_ports(loop)
         ports = {**self.ports, "receivers": [f"{host}:{port}" for host, port in self._receivers]}
-        replace_file(self.directory / "ports.json", json.dumps(ports))
+        replace_file(self.directory / "ports.json", json.dumps(ports).encode())
         ready(self.ports)
         ticking = loop.create_task(self._tick())
         stopping = loop.create_task(stop.wait())

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from engine.core.events import Kind
+from engine.dates import new_years_day
 from engine.errors import BadInput
 
 
@@ -65,10 +65,5 @@ class Strategy:
 
 def formation_date(dates: np.ndarray, day: int) -> int:
     """The first trading day (yyyymmdd) of ``day``'s year: what a walk-forward formation is made as of."""
-    year_start = day // 10_000 * 10_000
-    index = int(np.searchsorted(dates, year_start))
-    return int(dates[index]) if index < len(dates) else year_start + 101
-
-
-def as_date(day: int) -> date:
-    return date(day // 10_000, day // 100 % 100, day % 100)
+    index = int(np.searchsorted(dates, new_years_day(day)))
+    return int(dates[index]) if index < len(dates) else new_years_day(day)

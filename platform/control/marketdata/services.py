@@ -16,10 +16,10 @@ from control.accounts.permissions import require
 from control.audit.services import record
 from control.errors import InvalidInput, Problem
 from control.marketdata.models import Dataset, ImportRun, ImportState, Instrument
+from engine.dates import as_date
 from engine.errors import BadInput
 from engine.history import Appended, DatasetDescription, DatasetMeta, open_history
 from engine.history.ingest import Ingested, read_bars
-from engine.history.store import as_date
 
 OPERATOR = "operator"  # whoever has the host's command line; the database is theirs anyway
 MOST_PROBLEMS = 20

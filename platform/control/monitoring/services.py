@@ -1,7 +1,5 @@
 """Writing what nodes say of themselves."""
 
-import datetime as dt
-
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,6 +8,7 @@ from control.deployments.selectors import desired_for
 from control.deployments.services import deployments_reported, node_seen
 from control.monitoring.models import NodeStatus
 from engine import messages
+from engine.dates import as_date
 
 
 @transaction.atomic
@@ -36,7 +35,7 @@ def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, o
         "venue": hello.venue,
         "revision": heartbeat.revision,
         "core_alive": heartbeat.core_alive,
-        "session_date": _date(heartbeat.session_date),
+        "session_date": as_date(heartbeat.session_date) if heartbeat.session_date else None,
         "session_phase": heartbeat.session_phase,
         "session_time": heartbeat.session_time,
         "feed_age_ms": heartbeat.feed_age_ms,
@@ -44,7 +43,3 @@ def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, o
         "events": heartbeat.events,
         "anomalies": heartbeat.anomalies,
     }
-
-
-def _date(yyyymmdd: int) -> dt.date | None:
-    return dt.date(yyyymmdd // 10_000, yyyymmdd // 100 % 100, yyyymmdd % 100) if yyyymmdd else None

@@ -20,6 +20,7 @@ from control.trading import incidents
 from control.trading.frames import moment
 from control.trading.models import EquityPoint, Fill, Order, Position, Reject, SignalPoint
 from engine import messages
+from engine.dates import as_date
 
 
 def fold(node: Node, venue: str, journal: str, reports: Iterable[messages.Report]) -> None:
@@ -105,7 +106,7 @@ def _fills(node: Node, venue: str, reports: list[messages.FillReport]) -> None:
         _execution_key(fill): fill
         for fill in Fill.objects.filter(
             venue=venue,
-            trade_date__in={_date(report.trade_date) for report in reports},
+            trade_date__in={as_date(report.trade_date) for report in reports},
             execution_id__in={report.execution_id for report in reports},
         )
     }
@@ -131,7 +132,7 @@ def _fill(venue: str, report: messages.FillReport) -> Fill:
     return Fill(
         deployment_id=report.deployment,
         venue=venue,
-        trade_date=_date(report.trade_date),
+        trade_date=as_date(report.trade_date),
         execution_id=report.execution_id,
         order_id=report.order_id,
         symbol=report.symbol,
@@ -239,7 +240,3 @@ def _anomalies(node: Node, journal: str, reports: list[messages.AnomalyReport]) 
             detail=msgspec.to_builtins(same[-1]),
             occurrences=len(same),
         )
-
-
-def _date(yyyymmdd: int) -> dt.date:
-    return dt.date(yyyymmdd // 10_000, yyyymmdd // 100 % 100, yyyymmdd % 100)

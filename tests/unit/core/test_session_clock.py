@@ -47,12 +47,6 @@ def test_clock_never_goes_back():
     assert times == sorted(times)
 
 
-def test_day_index_counts_openings():
-    day = clock().day_index
-    assert [day(EPOCH - 1), day(EPOCH), day(EPOCH + 2 * SECOND - 1), day(EPOCH + 2 * SECOND)] == [-1, 0, 0, 1]
-    assert day(EPOCH + 400 * SECOND) == 2
-
-
 def test_json_round_trip_gives_the_same_clock():
     again = SessionClock.from_json(clock().to_json())
     assert (again.wall_knots == clock().wall_knots).all()

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.dates import as_yyyymmdd
 from engine.errors import BadInput
-from engine.history import BARS, CorruptHistory, DatasetDescription, as_yyyymmdd, open_history
+from engine.history import BARS, CorruptHistory, DatasetDescription, open_history
 
 Bar = tuple[int, str, int | None, int]
 
@@ -217,7 +218,7 @@ def test_days_are_read_in_every_form_and_refused_where_there_is_no_such_day() ->
             as_yyyymmdd(wrong)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.dictionaries(
         st.tuples(st.sampled_from([20200102, 20200103, 20200106]), st.sampled_from("ABC")),
