@@ -28,18 +28,14 @@ class Wire(NamedTuple):
     form: str  # "int", "int48", "char" or "alpha"
 
 
-U8 = Annotated[int, Wire("B", 1, "int")]
 U16 = Annotated[int, Wire("H", 2, "int")]
 U32 = Annotated[int, Wire("I", 4, "int")]
 U48 = Annotated[int, Wire("6s", 6, "int48")]
 U64 = Annotated[int, Wire("Q", 8, "int")]
-I32 = Annotated[int, Wire("i", 4, "int")]
 Char = Annotated[str, Wire("1s", 1, "char")]
 Alpha2 = Annotated[str, Wire("2s", 2, "alpha")]
 Alpha4 = Annotated[str, Wire("4s", 4, "alpha")]
-Alpha6 = Annotated[str, Wire("6s", 6, "alpha")]
 Alpha8 = Annotated[str, Wire("8s", 8, "alpha")]
-Alpha10 = Annotated[str, Wire("10s", 10, "alpha")]
 Alpha14 = Annotated[str, Wire("14s", 14, "alpha")]
 Price4 = Annotated[int, Wire("I", 4, "int")]  # 1/10,000
 LongPrice4 = Annotated[int, Wire("Q", 8, "int")]  # 1/10,000 in 8 bytes (OUCH 5.0)

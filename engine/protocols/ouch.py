@@ -25,7 +25,6 @@ from engine.protocols.ouch_options import Appendage, Option, decode_appendage, e
 
 __all__ = ["Appendage", "Option", "decode_inbound", "decode_outbound", "encode", "option"]
 
-MARKET_PRICE = 0x7FFF_FFFF  # a market order for a cross
 MAX_QUANTITY = 999_999
 
 

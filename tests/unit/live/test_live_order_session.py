@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from live_world import record
 
+from engine.configuration import Account
 from engine.core.events import Kind
-from engine.live.config import Account
 from engine.live.order_session import NOT_SENT, QUERY_PATIENCE_NS, OrderSession
 from engine.live.recovery import InputState
 from engine.protocols import ouch
-from engine.protocols.soupbintcp_session import MemoryStream, ServerSession, Unsequenced
+from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
+from memory_stream import MemoryStream
 
 DATE = 20130102
 NOW = 1_000_000_000

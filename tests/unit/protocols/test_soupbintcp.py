@@ -1,7 +1,7 @@
 """SoupBinTCP: both sides of a connection, against each other and against bytes written by hand."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.protocols import soupbintcp as soup
@@ -14,13 +14,13 @@ from engine.protocols.soupbintcp_session import (
     LoginRejected,
     LogoutRequested,
     Lost,
-    MemoryStream,
     Sequenced,
     ServerSession,
     State,
     Unsequenced,
     same_secret,
 )
+from memory_stream import MemoryStream
 
 
 def pair(stream: MemoryStream, password: str = "secret", **client: object) -> tuple[ClientSession, ServerSession]:
@@ -206,7 +206,6 @@ def test_a_password_that_does_not_fit_is_an_error_that_does_not_show_it() -> Non
     assert "far too long" not in str(error.value)
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=20), st.lists(st.integers(1, 40), min_size=1, max_size=200))
 def test_packets_survive_any_cutting_of_the_stream(payloads: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(soup.encode(soup.SEQUENCED, payload) for payload in payloads)
@@ -219,7 +218,6 @@ def test_packets_survive_any_cutting_of_the_stream(payloads: list[bytes], cuts: 
     assert splitter.pending == 0
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_taken_without_a_crash(raw: bytes) -> None:
     for side in pair(MemoryStream("S1")):
