@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import django
+import hypothesis
 import pytest
 
 from control.local.ports import free_port
@@ -38,6 +39,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control.settings")
 _reserve_addresses()
 django.setup()  # test modules and fixtures import models
 pytest_plugins = ["control_fixtures"]
+# A first call compiles, and the machine may be busy: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def _port(url: str) -> int:

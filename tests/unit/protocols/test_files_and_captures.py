@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.commands import decode as command
@@ -51,7 +51,6 @@ def found(path: Path, raw: bytes) -> list[tuple[str, str, str]]:
     return [(one.protocol, one.name, one.reason) for one in decode_file(path)]
 
 
-@settings(deadline=None)
 @given(parts=st.lists(st.binary(min_size=1, max_size=80), max_size=20), packed=st.booleans(), mark=st.booleans())
 def test_a_file_gives_back_the_messages_written(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], packed: bool, mark: bool
@@ -145,7 +144,6 @@ def test_bad_packets_are_named_by_reason(tmp_path: Path) -> None:
     assert found(tmp_path / "x.pcap", raw[:-3])[-1] == ("pcap", "Packet", "truncated")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 3))
 def test_any_bytes_in_a_capture_are_taken_without_a_crash(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes, shape: int

@@ -1,7 +1,7 @@
 """ITCH 5.0 messages: every type round trips, and bytes that break the protocol are refused with a reason."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.protocols import itch
@@ -51,7 +51,6 @@ def test_every_message_type_of_the_specification_is_there_with_its_length() -> N
     assert {chr(code): length for code, length in itch.LENGTHS.items()} == SPECIFIED
 
 
-@settings(deadline=None)
 @given(st.one_of([instances(cls) for cls in itch.MESSAGES]))
 def test_encoding_and_decoding_gives_the_message_back(message: itch.ItchMessage) -> None:
     raw = itch.encode(message)
@@ -59,7 +58,6 @@ def test_encoding_and_decoding_gives_the_message_back(message: itch.ItchMessage)
     assert itch.decode(raw) == message
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(SPECIFIED)), st.binary(min_size=49, max_size=49))
 def test_any_bytes_of_the_right_length_come_back_exactly(letter: str, raw: bytes) -> None:
     message = letter.encode() + raw[: SPECIFIED[letter] - 1]

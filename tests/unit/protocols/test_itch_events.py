@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.events import EVENT, Kind, Session, TradingStatus
@@ -130,7 +130,6 @@ def instances(cls: type) -> st.SearchStrategy:
     return st.builds(cls, **built)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of([instances(cls) for cls in BOOK_MESSAGES]), max_size=30))
 def test_the_compiled_decoder_makes_the_events_that_the_specification_implies(messages: list) -> None:
     events = decoded(*messages)
@@ -218,7 +217,6 @@ def test_a_full_buffer_stops_where_decoding_can_go_on() -> None:
     assert ids == list(range(10))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_mutated_blocks_crash_nothing_and_every_message_is_accounted_for(data: st.DataObject) -> None:
     raw = bytearray(block(*START, *data.draw(st.lists(instances(itch.AddOrder), max_size=10))))

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.protocols import moldudp64
@@ -36,7 +36,6 @@ def downstream(session: str, first: int, *numbers: int) -> bytes:
     return moldudp64.encode(session, first, [message(n) for n in numbers])
 
 
-@settings(deadline=None)
 @given(
     st.text("ABC0123456789", max_size=10),
     st.integers(1, 2**63),
@@ -222,7 +221,6 @@ def test_datagrams_stay_below_the_limit() -> None:
     assert [moldudp64.decode(d).sequence for d in datagrams] == [1, 4, 7, 10]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(0, 0.6))
 def test_any_mix_of_loss_reordering_and_duplication_gives_the_stream_as_sent(seed: int, loss: float) -> None:
     rng = random.Random(seed)

@@ -1,7 +1,7 @@
 """OUCH 5.0 messages and their appendages."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.protocols import ouch
@@ -65,19 +65,16 @@ def test_every_message_type_of_the_specification_is_there_with_its_length() -> N
     assert {chr(code): layout.size for code, layout in ouch.OUTBOUND_LAYOUTS.items()} == OUTBOUND
 
 
-@settings(deadline=None)
 @given(st.one_of([instances(cls) for cls in ouch.INBOUND]))
 def test_inbound_messages_round_trip(message: ouch.OuchMessage) -> None:
     assert ouch.decode_inbound(ouch.encode(message)) == message
 
 
-@settings(deadline=None)
 @given(st.one_of([instances(cls) for cls in ouch.OUTBOUND]))
 def test_outbound_messages_round_trip(message: ouch.OuchMessage) -> None:
     assert ouch.decode_outbound(ouch.encode(message)) == message
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=90))
 def test_any_bytes_decode_and_come_back_or_are_refused_with_a_reason(raw: bytes) -> None:
     for decode in (ouch.decode_inbound, ouch.decode_outbound):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.events import EVENT, Kind, TimeInForce
@@ -37,7 +37,6 @@ def decoded(raw: bytes, ts_recv: int = 9) -> tuple[np.ndarray | None, np.record]
     return (row if made else None), feed
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 2**32 - 1),
     st.integers(0, 2),
@@ -147,7 +146,6 @@ def test_what_makes_no_event_is_counted_by_reason(raw: bytes, reason: str) -> No
     assert feed[reason] == 1
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_taken_without_a_crash(raw: bytes) -> None:
     decoded(raw)

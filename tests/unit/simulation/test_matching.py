@@ -126,7 +126,7 @@ ORDERS = st.tuples(
 CUTS = st.tuples(st.just("reduce"), st.integers(1, 60), st.integers(0, 60))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(ORDERS, ORDERS, CUTS), max_size=60), st.integers(0, 9))
 def test_compiled_engine_equals_the_reference_report_by_report(actions: list[tuple], every: int):
     engines: list[Callable] = [CompiledMatching(), ReferenceMatching()]
