@@ -62,6 +62,7 @@ def layout() -> html.Div:
     return html.Div(
         [
             _tiles(run.statistics, result),
+            *refusals(run.statistics.get("rejects") or {}),
             html.Div(
                 [_curve(result), _monthly(result), _round_trips(result), _trades(result)],
                 className="columns columns--stretch",
@@ -107,6 +108,17 @@ def _tiles(statistics: dict[str, Any], result: Result) -> html.Div:
         ),
         parts.tile("Turnover", f"{formats.number(known('turnover'), 1)}×", "of equity a year"),
     )
+
+
+def refusals(rejects: dict[str, int]) -> list[html.Div]:
+    """What the limits refused, by limit and level: legs that were wanted and never traded bend every figure above."""
+    if not rejects:
+        return []
+    by_limit = ", ".join(f"{name.replace('_', ' ')} {formats.quantity(count)}" for name, count in rejects.items())
+    said = (
+        f"Limits refused {formats.quantity(sum(rejects.values()))} orders ({by_limit}). Pairs were left with one leg."
+    )
+    return [html.Div(said, className="notice notice--warning", role="status")]
 
 
 def _curve(result: Result) -> html.Section:

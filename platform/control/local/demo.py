@@ -29,10 +29,11 @@ from control.trading.models import Fill, Position
 
 STRATEGY = "PAIRS-US"
 CAPITAL = "1000000"
+# Wide in shares, for adjusted prices of the early years are cents; what binds is money.
 ENVELOPE = {
-    "max_order_qty": 50_000,
-    "max_order_notional": 150_000 * 10_000,
-    "max_position_qty": 200_000,
+    "max_order_qty": 500_000,
+    "max_order_notional": 250_000 * 10_000,
+    "max_position_qty": 1_000_000,
     "max_gross_notional": 3_000_000 * 10_000,
 }
 WALKING = (VersionState.DRAFT, VersionState.SUBMITTED, VersionState.APPROVED)

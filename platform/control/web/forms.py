@@ -14,16 +14,16 @@ from engine.messages import PRICE_SCALE
 
 # (name, label, hint, unit, default)
 ENVELOPE = (
-    ("max_order_qty", "Largest order", "Shares in one order", "shares", 10_000),
-    ("max_order_notional", "Largest order value", "Value of one order", "USD", 60_000),
+    ("max_order_qty", "Largest order", "Shares in one order", "shares", 500_000),
+    ("max_order_notional", "Largest order value", "Value of one order", "USD", 250_000),
     (
         "max_position_qty",
         "Largest position",
         "Shares a symbol, long or short, working orders included",
         "shares",
-        50_000,
+        1_000_000,
     ),
-    ("max_gross_notional", "Largest gross exposure", "Over all symbols of the strategy", "USD", 1_500_000),
+    ("max_gross_notional", "Largest gross exposure", "Over all symbols of the strategy", "USD", 3_000_000),
 )
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dashboards.backtest import refusals
 from dashboards.results import MissingResult, drawdown, monthly_returns, read_result, yearly_return
 
 DAYS = np.array([20211230, 20211231, 20220103, 20220131, 20220201], np.int64)
@@ -51,3 +52,9 @@ def test_a_result_that_cannot_be_read_says_so(tmp_path: Path, content: bytes | N
         (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(MissingResult, match=tmp_path.name):
         read_result(tmp_path, str(content))
+
+
+def test_orders_that_limits_refused_are_told_with_the_figures() -> None:
+    (notice,) = refusals({"order_notional at firm": 35, "order_qty at firm": 1_405})
+    assert "refused 1,440 orders (order notional at firm 35, order qty at firm 1,405)" in notice.children
+    assert refusals({}) == []
