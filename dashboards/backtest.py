@@ -116,7 +116,7 @@ def refusals(rejects: dict[str, int]) -> list[html.Div]:
         return []
     by_limit = ", ".join(f"{name.replace('_', ' ')} {formats.quantity(count)}" for name, count in rejects.items())
     said = (
-        f"Limits refused {formats.quantity(sum(rejects.values()))} orders ({by_limit}). Pairs were left with one leg."
+        f"Limits refused {formats.quantity(sum(rejects.values()))} orders ({by_limit}). Some pairs had one leg."
     )
     return [html.Div(said, className="notice notice--warning", role="status")]
 
