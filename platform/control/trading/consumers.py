@@ -24,6 +24,7 @@ from control.trading.snapshots import snapshot_rows, with_telemetry
 
 RECHECK = 30.0  # seconds
 NOT_ALLOWED = 4403
+LONGEST_MESSAGE = 100  # characters
 
 
 class DeploymentConsumer(AsyncWebsocketConsumer):
@@ -50,11 +51,7 @@ class DeploymentConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.valkey is None:
             return  # refused; what still arrives is not read
-        try:
-            wanted = json.loads(text_data or "")
-        except json.JSONDecodeError:
-            wanted = None
-        if isinstance(wanted, dict) and wanted.get("resync") is True:
+        if _is_resync(text_data or ""):
             if await self._allowed():
                 await self._snapshot(self.valkey)
             else:
@@ -80,14 +77,16 @@ class DeploymentConsumer(AsyncWebsocketConsumer):
         telemetry = await valkey.hgetall(telemetry_key(self.deployment))
         rows = await database_sync_to_async(snapshot_rows)(self.deployment)
         self.covered = sequence
-        frame = {
-            "seq": sequence,
-            "ts": time.time_ns() // 1_000_000,
-            "kind": "snapshot",
-            "channel": self.group,
-            "data": with_telemetry(rows, telemetry),
-        }
-        await self.send(json.dumps(frame, separators=(",", ":")))
+        await self.send(frames.frame("snapshot", self.deployment, sequence, with_telemetry(rows, telemetry)))
+
+
+def _is_resync(text: str) -> bool:
+    """Whether it is the one message that pages send. Anything longer is not parsed at all."""
+    try:
+        wanted = json.loads(text) if len(text) <= LONGEST_MESSAGE else None
+    except ValueError:
+        return False
+    return isinstance(wanted, dict) and wanted.get("resync") is True
 
 
 def _may_see(user_id: int, deployment: Any) -> bool:

@@ -17,10 +17,10 @@ has all of them), oldest first:
 sees one twice shows it once.
 """
 
-from collections.abc import Callable
+import json
+import time
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from control.money import money
 from control.trading import models
@@ -44,71 +44,52 @@ def milliseconds(at: datetime) -> int:
     return (at - EPOCH) // timedelta(milliseconds=1)
 
 
-# ---- from the engine's reports ---------------------------------------------------------------------
+_FILL = ("execution_id", "order_id", "symbol", "side", "price", "qty")
+_POSITION = ("symbol", "qty", "average_cost", "realised", "fees")
+_ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason")
+_SIGNAL = ("pair", "z", "spread", "hedge_ratio", "stance")
+_REJECT = ("symbol", "limit", "level", "value", "order_value")
+# The same fields from a report as from the row that is stored of it, beside ``ts``.
+_FIELDS: dict[type, tuple[str, ...]] = {
+    messages.FillReport: _FILL,
+    models.Fill: _FILL,
+    messages.PositionReport: _POSITION,
+    models.Position: _POSITION,
+    messages.OrderReport: _ORDER,
+    models.Order: _ORDER,
+    messages.SignalReport: _SIGNAL,
+    models.SignalPoint: _SIGNAL,
+    messages.RejectReport: _REJECT,
+    models.Reject: _REJECT,
+}
+_EQUITY = ("equity", "unrealised", "realised", "gross")
+_MONEY = frozenset({"price", "average_cost", "realised", "fees"})  # a report counts it in 1/10,000
 
 
-def fill_row(report: messages.FillReport) -> Row:
-    return {
-        "ts": report.ts // 1_000_000,
-        "execution_id": report.execution_id,
-        "order_id": report.order_id,
-        "symbol": report.symbol,
-        "side": report.side,
-        "price": str(money(report.price)),
-        "qty": report.qty,
-    }
+def reported(report: messages.Report) -> Row:
+    """The row of what an engine has just reported."""
+    row: Row = {"ts": report.ts // 1_000_000}
+    for name in _FIELDS[type(report)]:
+        value = getattr(report, name)
+        row[name] = str(money(value)) if name in _MONEY else value
+    return row
 
 
-def position_row(report: messages.PositionReport) -> Row:
-    return {
-        "ts": report.ts // 1_000_000,
-        "symbol": report.symbol,
-        "qty": report.qty,
-        "average_cost": str(money(report.average_cost)),
-        "realised": str(money(report.realised)),
-        "fees": str(money(report.fees)),
-    }
+def stored(instance: Any) -> Row:
+    """The row of what is in the database."""
+    row: Row = {"ts": milliseconds(instance.ts)}
+    for name in _FIELDS[type(instance)]:
+        value = getattr(instance, name)
+        row[name] = str(value) if name in _MONEY else value
+    return row
 
 
-def order_row(report: messages.OrderReport) -> Row:
-    return {
-        "ts": report.ts // 1_000_000,
-        "order_id": report.order_id,
-        "symbol": report.symbol,
-        "side": report.side,
-        "state": report.state,
-        "price": str(money(report.price)),
-        "qty": report.qty,
-        "filled": report.filled,
-        "reason": report.reason,
-    }
+def reported_equity(report: messages.EquityReport) -> list[Any]:
+    return [report.ts // 1_000_000, *(str(money(getattr(report, name))) for name in _EQUITY)]
 
 
-def signal_row(report: messages.SignalReport) -> Row:
-    return {
-        "ts": report.ts // 1_000_000,
-        "pair": report.pair,
-        "z": report.z,
-        "spread": report.spread,
-        "hedge_ratio": report.hedge_ratio,
-        "stance": report.stance,
-    }
-
-
-def reject_row(report: messages.RejectReport) -> Row:
-    return {
-        "ts": report.ts // 1_000_000,
-        "symbol": report.symbol,
-        "limit": report.limit,
-        "level": report.level,
-        "value": report.value,
-        "order_value": report.order_value,
-    }
-
-
-def equity_row(report: messages.EquityReport) -> list[Any]:
-    amounts = (report.equity, report.unrealised, report.realised, report.gross)
-    return [report.ts // 1_000_000, *(str(money(amount)) for amount in amounts)]
+def stored_equity(point: models.EquityPoint) -> list[Any]:
+    return [milliseconds(point.ts), *(str(getattr(point, name)) for name in _EQUITY)]
 
 
 def engine_row(heartbeat: messages.Heartbeat, deployment: str, received_ms: int) -> Row:
@@ -131,27 +112,7 @@ def engine_row(heartbeat: messages.Heartbeat, deployment: str, received_ms: int)
     }
 
 
-# ---- from the database -----------------------------------------------------------------------------
-
-
-def _from_model(*fields: str) -> Callable[[Any], Row]:
-    def row(instance: Any) -> Row:
-        values: Row = {"ts": milliseconds(instance.ts)}
-        for field in fields:
-            value = getattr(instance, field)
-            values[field] = str(value) if isinstance(value, Decimal) else value
-        return values
-
-    return row
-
-
-stored_fill = _from_model("execution_id", "order_id", "symbol", "side", "price", "qty")
-stored_position = _from_model("symbol", "qty", "average_cost", "realised", "fees")
-stored_order = _from_model("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason")
-stored_signal = _from_model("pair", "z", "spread", "hedge_ratio", "stance")
-stored_reject = _from_model("symbol", "limit", "level", "value", "order_value")
-
-
-def stored_equity(point: models.EquityPoint) -> list[Any]:
-    amounts = (point.equity, point.unrealised, point.realised, point.gross)
-    return [milliseconds(point.ts), *(str(amount) for amount in amounts)]
+def frame(kind: Literal["snapshot", "delta"], deployment: object, sequence: int, rows: Row) -> str:
+    """A frame as it is sent, stamped now."""
+    stamped = {"seq": sequence, "ts": time.time_ns() // 1_000_000, "kind": kind, "channel": group(deployment)}
+    return json.dumps(stamped | {"data": rows}, separators=(",", ":"))

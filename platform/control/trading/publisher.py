@@ -48,17 +48,17 @@ class News:
     def add(self, report: messages.Report) -> None:
         match report:
             case messages.FillReport():
-                self.fills.append(frames.fill_row(report))
+                self.fills.append(frames.reported(report))
             case messages.PositionReport():
-                self.positions[report.symbol] = frames.position_row(report)
+                self.positions[report.symbol] = frames.reported(report)
             case messages.OrderReport():
-                self.orders[report.order_id] = frames.order_row(report)
+                self.orders[report.order_id] = frames.reported(report)
             case messages.SignalReport():
-                self.signals[report.pair, report.ts] = frames.signal_row(report)
+                self.signals[report.pair, report.ts] = frames.reported(report)
             case messages.RejectReport():
-                self.rejects.append(frames.reject_row(report))
+                self.rejects.append(frames.reported(report))
             case messages.EquityReport():
-                self.equity = frames.equity_row(report)
+                self.equity = frames.reported_equity(report)
                 if report.closing:
                     self.closes.append(self.equity)
 
@@ -146,12 +146,10 @@ class FramePublisher:
                 for field, value in one.telemetry().items():
                     pipe.hset(telemetry_key(deployment), field, value)
             sequences = (await pipe.execute())[: len(news)]
-        now = time.time_ns() // 1_000_000
         for (deployment, one), sequence in zip(news.items(), sequences, strict=True):
-            channel = frames.group(deployment)
-            frame = {"seq": sequence, "ts": now, "kind": "delta", "channel": channel, "data": one.data()}
-            message = {"type": "live.frame", "seq": sequence, "text": json.dumps(frame, separators=(",", ":"))}
-            await self._layer.group_send(channel, message)
+            text = frames.frame("delta", deployment, sequence, one.data())
+            message = {"type": "live.frame", "seq": sequence, "text": text}
+            await self._layer.group_send(frames.group(deployment), message)
 
 
 _publishers: WeakKeyDictionary[asyncio.AbstractEventLoop, FramePublisher] = WeakKeyDictionary()

@@ -18,14 +18,13 @@ def snapshot_rows(deployment: UUID) -> dict[str, Any]:
     """The stored part of a snapshot's ``data``: oldest first, the newest of each kind."""
     return {
         "equity": _rows(EquityPoint, deployment, ["-ts"], NEWEST_CLOSES, frames.stored_equity),
-        "fills": _rows(Fill, deployment, ["-ts", "-pk"], NEWEST_FILLS, frames.stored_fill),
+        "fills": _rows(Fill, deployment, ["-ts", "-pk"], NEWEST_FILLS, frames.stored),
         "positions": [
-            frames.stored_position(position)
-            for position in Position.objects.filter(deployment=deployment).order_by("symbol")
+            frames.stored(position) for position in Position.objects.filter(deployment=deployment).order_by("symbol")
         ],
-        "orders": _rows(Order, deployment, ["-ts", "-order_id"], NEWEST_ORDERS, frames.stored_order),
-        "signals": _rows(SignalPoint, deployment, ["-ts", "pair"], NEWEST_SIGNALS, frames.stored_signal),
-        "rejects": _rows(Reject, deployment, ["-ts", "-pk"], NEWEST_REJECTS, frames.stored_reject),
+        "orders": _rows(Order, deployment, ["-ts", "-order_id"], NEWEST_ORDERS, frames.stored),
+        "signals": _rows(SignalPoint, deployment, ["-ts", "pair"], NEWEST_SIGNALS, frames.stored),
+        "rejects": _rows(Reject, deployment, ["-ts", "-pk"], NEWEST_REJECTS, frames.stored),
     }
 
 
