@@ -6,30 +6,11 @@ from django.utils import timezone
 from control.accounts.models import User
 from control.accounts.permissions import require
 from control.audit.services import record
-from control.backtests.leases import (
-    backtest_cancelled,
-    backtest_claim,
-    backtest_fail,
-    backtest_finish,
-    backtest_heartbeat,
-    backtests_requeue,
-    dispatch,
-)
+from control.backtests.leases import dispatch
 from control.backtests.models import BacktestRun, State
 from control.errors import Conflict
 from control.strategies.models import StrategyVersion
 from control.strategies.services import refuse_stale
-
-__all__ = [
-    "backtest_cancel",
-    "backtest_cancelled",
-    "backtest_claim",
-    "backtest_fail",
-    "backtest_finish",
-    "backtest_heartbeat",
-    "backtest_request",
-    "backtests_requeue",
-]
 
 
 @transaction.atomic

@@ -27,6 +27,11 @@ def node_by_token(token: str) -> Node | None:
     return Node.objects.filter(token_hash=token_hash(token)).first()
 
 
+def deployments_of(node: Node) -> set[str]:
+    """The names (UUIDs as text) of all deployments that the node has ever had, as engines report them."""
+    return {str(pk) for pk in Deployment.objects.filter(node=node).values_list("pk", flat=True)}
+
+
 def desired_for(node: Node) -> messages.Desired:
     """Everything the node should run now, with the revision that it is."""
     # The revision first: a change in between gives newer deployments an older number, and is sent again.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from control.money import money_units
 from control.trading.models import Fill, Order, Position
+from engine.dates import as_yyyymmdd
 
-PRICE_SCALE = 10_000
 MOST_SHOWN = 20
 
 
@@ -52,7 +53,7 @@ def _orders(placed: dict[int, dict[str, Any]]) -> Iterator[str]:
         yield f"order {order_id} ({ledger[order_id].state}): the ledger has it, the exchange has not"
     for order_id in sorted(ledger.keys() & placed.keys()):
         order, entry = ledger[order_id], placed[order_id]
-        ours = (order.symbol, order.side, order.qty, int(order.price * PRICE_SCALE))
+        ours = (order.symbol, order.side, order.qty, money_units(order.price))
         theirs = (entry["symbol"], entry["side"], entry["qty"], entry["price"])
         if ours != theirs:
             yield f"order {order_id}: exchange {theirs}, ledger {ours}"
@@ -67,13 +68,13 @@ def _executions(executions: list[dict[str, Any]]) -> Iterator[str]:
     )
     ours = Counter(
         (
-            int(f"{fill.trade_date:%Y%m%d}"),
+            as_yyyymmdd(fill.trade_date),
             fill.execution_id,
             fill.order_id,
             fill.symbol,
             fill.side,
             fill.qty,
-            int(fill.price * PRICE_SCALE),
+            money_units(fill.price),
         )
         for fill in Fill.objects.all()
     )

@@ -216,7 +216,7 @@ def _figures() -> dict[str, Any]:
     from control.backtests.models import BacktestRun
     from control.deployments.models import Deployment
     from control.trading.models import Fill
-    from control.trading.selectors import round_trips
+    from control.trading.round_trips import round_trips
 
     fills = Fill.objects.count()
     trips = sum(len(round_trips(deployment)) for deployment in Deployment.objects.all()) if fills else 0

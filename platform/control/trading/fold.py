@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from django.db.models import Model
 
-from control.deployments.models import Deployment, Node
+from control.deployments.models import Node
+from control.deployments.selectors import deployments_of
 from control.deployments.services import deployments_reported
 from control.money import money
 from control.trading import incidents
@@ -48,7 +49,7 @@ def _ours(node: Node, journal: str, by_kind: dict[type, list[Any]]) -> dict[type
     named = {report.deployment for reports in by_kind.values() for report in reports}
     if not named:
         return defaultdict(list)
-    known = {str(pk) for pk in Deployment.objects.filter(node=node).values_list("pk", flat=True)}
+    known = deployments_of(node)
     for stranger in sorted(named - known):
         strange = [one for reports in by_kind.values() for one in reports if one.deployment == stranger]
         incidents.record(

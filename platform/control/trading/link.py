@@ -11,7 +11,6 @@ Close codes: 4400 a message that is none or comes out of turn, 4403 a fatal refu
 """
 
 import asyncio
-import hmac
 import logging
 import time
 from itertools import groupby
@@ -21,9 +20,7 @@ import msgspec
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from control.deployments.models import Deployment, Node
-from control.deployments.selectors import desired_for, node_by_token
-from control.deployments.services import token_hash
+from control.deployments.selectors import deployments_of, desired_for, node_by_token
 from control.monitoring.services import heartbeat_record
 from control.trading import services
 from control.trading.publisher import publisher
@@ -48,7 +45,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         self.committing: asyncio.Task[None] | None = None
         self.committed_at = 0.0
         token = _bearer(self.scope["headers"])
-        node = await database_sync_to_async(_node_of)(token) if token else None
+        node = await database_sync_to_async(node_by_token)(token) if token else None
         if node is None:
             await self._turn_away("a wrong token" if token else "no token")
             return
@@ -155,7 +152,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
     async def _ours(self, named: set[str]) -> set[str]:
         """Those of ``named`` that are this node's: nobody streams to the pages of another's deployment."""
         if named - self.known:
-            self.known = await database_sync_to_async(_deployments_of)(self.node)
+            self.known = await database_sync_to_async(deployments_of)(self.node)
         return named & self.known
 
     async def desired_changed(self, event: dict[str, Any]) -> None:
@@ -211,16 +208,6 @@ def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
             scheme, _, token = value.decode("latin-1").partition(" ")
             return token.strip() or None if scheme.lower() == "bearer" else None
     return None
-
-
-def _node_of(token: str) -> Node | None:
-    """The node of ``token``. The index finds by hash; the compare in constant time decides."""
-    node = node_by_token(token)
-    return node if node is not None and hmac.compare_digest(node.token_hash, token_hash(token)) else None
-
-
-def _deployments_of(node: Node) -> set[str]:
-    return {str(pk) for pk in Deployment.objects.filter(node=node).values_list("pk", flat=True)}
 
 
 def _named(desired: messages.Desired) -> set[str]:

@@ -4,15 +4,11 @@
 ``.filter(deployment=...)``. Functions of a ``deployment`` take one that a visible query set has given.
 """
 
-from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
+from django.db.models import Q, QuerySet
 
 from control.accounts.models import User
-from control.deployments.models import Deployment
 from control.deployments.selectors import deployments_visible_to, nodes_visible_to
 from control.trading.models import EquityPoint, Fill, Incident, Order, Position, Reject, ReportBatch, SignalPoint
-from control.trading.round_trips import RoundTrip, round_trips
-
-__all__ = ["RoundTrip", "round_trips"]
 
 
 def orders_visible_to(user: User) -> QuerySet[Order]:
@@ -56,13 +52,6 @@ def incidents_visible_to(user: User) -> QuerySet[Incident]:
     shared = Q(deployment__isnull=True) & (Q(node__isnull=True) | Q(node__in=nodes_visible_to(user).values("pk")))
     seen = Incident.objects.filter(mine | shared) if nodes_visible_to(user).exists() else Incident.objects.filter(mine)
     return seen.select_related("node", "deployment").order_by("-last_at")
-
-
-def positions_by_fills(deployment: Deployment) -> dict[str, int]:
-    """Signed shares by symbol, added up from the fills; equal to the reported positions, or something is wrong."""
-    signed = Case(When(side="buy", then=F("qty")), default=Value(0) - F("qty"))
-    sums = Fill.objects.filter(deployment=deployment).values("symbol").annotate(shares=Sum(signed)).order_by("symbol")
-    return {row["symbol"]: row["shares"] for row in sums}
 
 
 def _of_deployments(rows: QuerySet, user: User) -> QuerySet:

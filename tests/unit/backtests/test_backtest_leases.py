@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from control.accounts.models import User
 from control.audit.models import AuditRow
-from control.backtests import services
+from control.backtests import leases, services
 from control.backtests.leases import LEASE, MAX_ATTEMPTS, LeaseLost
 from control.backtests.models import BacktestRun
 from control.backtests.selectors import backtest_succeeded, runs_visible_to
@@ -43,7 +43,7 @@ def run(people: SimpleNamespace, draft: StrategyVersion, sent: list[str]) -> Bac
 
 
 def claim(run: BacktestRun, worker: str = "w1") -> BacktestRun:
-    claimed = services.backtest_claim(run_id=str(run.pk), worker=worker)
+    claimed = leases.backtest_claim(run_id=str(run.pk), worker=worker)
     assert claimed is not None
     return claimed
 
@@ -92,13 +92,13 @@ def test_a_version_of_another_engine_build_is_not_backtested(
 def test_a_run_is_claimed_by_one_worker_only(run: BacktestRun) -> None:
     claimed = claim(run, "w1")
     assert (claimed.state, claimed.worker, claimed.attempts) == ("running", "w1", 1)
-    assert services.backtest_claim(run_id=str(run.pk), worker="w2") is None
+    assert leases.backtest_claim(run_id=str(run.pk), worker="w2") is None
 
 
 def test_a_heartbeat_shows_the_progress_and_renews_the_lease(run: BacktestRun) -> None:
     held = claim(run)
     let_the_lease_expire(run)
-    assert services.backtest_heartbeat(run=held, worker="w1", progress=0.25, note="Trading 1999")
+    assert leases.backtest_heartbeat(run=held, worker="w1", progress=0.25, note="Trading 1999")
     run.refresh_from_db()
     assert (run.progress, run.progress_note) == (0.25, "Trading 1999")
     assert run.lease_until > timezone.now() + LEASE / 2
@@ -112,7 +112,7 @@ def test_success_keeps_statistics_and_moves_the_files_into_place(
     partial = tmp_path / ".partial"
     partial.mkdir()
     (partial / "result.json").write_text("{}")
-    services.backtest_finish(run=held, worker="w1", result=RESULT, partial=partial)
+    leases.backtest_finish(run=held, worker="w1", result=RESULT, partial=partial)
     run.refresh_from_db()
     assert (run.state, run.progress, run.result_sha256) == ("succeeded", 1.0, "d" * 64)
     assert run.statistics == {"trades": 12, "sharpe": 0.7}
@@ -123,7 +123,7 @@ def test_success_keeps_statistics_and_moves_the_files_into_place(
 
 
 def test_failure_keeps_its_reason(run: BacktestRun, draft: StrategyVersion) -> None:
-    services.backtest_fail(run=claim(run), worker="w1", error="BadInput: data_hash is another")
+    leases.backtest_fail(run=claim(run), worker="w1", error="BadInput: data_hash is another")
     run.refresh_from_db()
     assert (run.state, run.error) == ("failed", "BadInput: data_hash is another")
     assert not backtest_succeeded(draft)
@@ -131,20 +131,20 @@ def test_failure_keeps_its_reason(run: BacktestRun, draft: StrategyVersion) -> N
 
 def test_a_queued_run_is_cancelled_at_once_and_never_claimed(people: SimpleNamespace, run: BacktestRun) -> None:
     assert services.backtest_cancel(actor=people.trader, run=run).state == "cancelled"
-    assert services.backtest_claim(run_id=str(run.pk), worker="w1") is None
+    assert leases.backtest_claim(run_id=str(run.pk), worker="w1") is None
 
 
 def test_a_running_run_hears_of_its_cancel_with_the_next_heartbeat(people: SimpleNamespace, run: BacktestRun) -> None:
     held = claim(run)
     assert services.backtest_cancel(actor=people.quant, run=run).state == "cancelling"
-    assert not services.backtest_heartbeat(run=held, worker="w1", progress=0.5, note="")
-    services.backtest_cancelled(run=held, worker="w1")
+    assert not leases.backtest_heartbeat(run=held, worker="w1", progress=0.5, note="")
+    leases.backtest_cancelled(run=held, worker="w1")
     run.refresh_from_db()
     assert run.state == "cancelled"
 
 
 def test_a_run_that_has_ended_is_not_cancelled(people: SimpleNamespace, run: BacktestRun) -> None:
-    services.backtest_fail(run=claim(run), worker="w1", error="ValueError: no")
+    leases.backtest_fail(run=claim(run), worker="w1", error="ValueError: no")
     with pytest.raises(Conflict, match="failed already"):
         services.backtest_cancel(actor=people.quant, run=run)
     with pytest.raises(PermissionDenied):
@@ -153,16 +153,16 @@ def test_a_run_that_has_ended_is_not_cancelled(people: SimpleNamespace, run: Bac
 
 def test_an_expired_lease_goes_back_to_the_queue_and_its_worker_has_lost_it(run: BacktestRun) -> None:
     held = claim(run, "w1")
-    assert services.backtests_requeue() == 0
+    assert leases.backtests_requeue() == 0
     let_the_lease_expire(run)
-    assert services.backtests_requeue() == 1
+    assert leases.backtests_requeue() == 1
     run.refresh_from_db()
     assert (run.state, run.worker) == ("queued", "")
     assert claim(run, "w2").attempts == 2
     with pytest.raises(LeaseLost):
-        services.backtest_heartbeat(run=held, worker="w1", progress=0.5, note="")
+        leases.backtest_heartbeat(run=held, worker="w1", progress=0.5, note="")
     with pytest.raises(LeaseLost):
-        services.backtest_fail(run=held, worker="w1", error="too late")
+        leases.backtest_fail(run=held, worker="w1", error="too late")
     run.refresh_from_db()
     assert (run.state, run.worker, run.error) == ("running", "w2", "")
 
@@ -171,7 +171,7 @@ def test_a_run_that_costs_every_worker_fails_saying_so(run: BacktestRun) -> None
     for attempt in range(MAX_ATTEMPTS):
         claim(run, f"w{attempt}")
         let_the_lease_expire(run)
-        services.backtests_requeue()
+        leases.backtests_requeue()
     run.refresh_from_db()
     assert run.state == "failed"
     assert run.error == "WorkerLost: 3 workers were lost while they ran it, the last was w2."
@@ -181,7 +181,7 @@ def test_a_cancelling_run_without_its_worker_is_cancelled(people: SimpleNamespac
     claim(run)
     services.backtest_cancel(actor=people.quant, run=run)
     let_the_lease_expire(run)
-    services.backtests_requeue()
+    leases.backtests_requeue()
     run.refresh_from_db()
     assert run.state == "cancelled"
 
@@ -191,8 +191,8 @@ def test_a_message_that_the_queue_has_lost_is_sent_again(
 ) -> None:
     BacktestRun.objects.filter(pk=run.pk).update(dispatched_at=timezone.now() - timedelta(minutes=2))
     with django_capture_on_commit_callbacks(execute=True):
-        assert services.backtests_requeue() == 1
-        assert services.backtests_requeue() == 0
+        assert leases.backtests_requeue() == 1
+        assert leases.backtests_requeue() == 0
     assert sent == [str(run.pk)]
 
 

@@ -11,7 +11,7 @@ from control.accounts.models import User
 from control.deployments.models import Deployment
 from control.trading import selectors
 from control.trading.models import Fill, SignalPoint
-from control.trading.selectors import round_trips
+from control.trading.round_trips import round_trips
 
 FLAT, LONG, SHORT = 0, 1, -1
 
@@ -131,10 +131,3 @@ def test_who_does_not_sit_on_the_desk_sees_nothing_of_it(
     assert selectors.fills_visible_to(people.viewer).count() == selectors.signals_visible_to(people.viewer).count() == 1
     assert not selectors.fills_visible_to(stranger).exists()
     assert not selectors.signals_visible_to(stranger).exists()
-
-
-def test_positions_add_up_from_fills(deployment: Deployment, trade: Callable) -> None:
-    trade(2, "KO", 100, "40")
-    trade(3, "KO", -30, "40")
-    trade(3, "PEP", -50, "80")
-    assert selectors.positions_by_fills(deployment) == {"KO": 70, "PEP": -50}
