@@ -33,7 +33,7 @@ class Deployer:
     def __init__(self, preparation: Preparation) -> None:
         self.revision = 0
         self._preparation = preparation
-        self._verified: set[tuple[str, str]] = set()
+        self._verified: dict[str, Manifest] = {}
         self._refused: dict[str, tuple[Manifest, str]] = {}
         self._waiting: dict[str, str] = {}
         self._formed: dict[tuple[int, str], int] = {}  # (core process, deployment) -> formation date
@@ -97,10 +97,10 @@ class Deployer:
             await core.command(Command.PAUSE, slot["slot"])
 
     async def _verify(self, manifest: Manifest) -> None:
-        key = (manifest.deployment, manifest.content_hash)
-        if key not in self._verified:
+        """Once for each content, not for each hash: what arrives changed under the old hash is no longer that content."""
+        if self._verified.get(manifest.deployment) != manifest:
             await asyncio.to_thread(self._preparation.verify, manifest)
-            self._verified.add(key)
+            self._verified[manifest.deployment] = manifest
 
     async def _deploy(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:
         """Loads everything of a version, in the order in which the core needs it, and starts it."""

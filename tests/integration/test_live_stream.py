@@ -93,6 +93,26 @@ async def test_only_who_may_see_the_deployment_is_let_in(
     assert await page(people.viewer).connect()
 
 
+async def test_an_address_that_there_is_not_is_refused_at_the_handshake(people: SimpleNamespace) -> None:
+    for path in ("/ws/nothing/", "/ws/live/deployment/xx/"):
+        socket = Socket(URLRouter(websocket_urlpatterns), path, user=people.viewer)
+        assert not await socket.connect()
+        await socket.leave()
+
+
+@pytest.mark.parametrize("nonsense", ["", "garbage", "[]", '{"resync": 1}', "9" * 100_000, "[" * 100_000, b"\x00\xff"])
+async def test_nonsense_from_a_page_is_answered_and_ends_nothing(
+    page: Callable[..., Page], people: SimpleNamespace, nonsense: str | bytes
+) -> None:
+    one = page(people.viewer)
+    assert await one.connect()
+    assert (await one.frame())["kind"] == "snapshot"
+    await one.socket.say(nonsense)
+    assert (await one.frame())["error"]["code"] == "unknown"
+    await one.socket.say('{"resync": true}')
+    assert (await one.frame())["kind"] == "snapshot"
+
+
 async def test_the_page_starts_from_what_is_stored_and_the_newest_telemetry(
     page: Callable[..., Page],
     people: SimpleNamespace,

@@ -174,6 +174,17 @@ async def test_what_ran_before_and_is_refused_now_is_paused_and_can_still_be_fla
     assert world.applied()[0] == "stopped"
 
 
+async def test_content_that_changes_under_its_approved_hash_is_refused_while_it_runs(world):
+    await world.desire("running")
+    world.preparation.refused = "another"
+    changed = msgspec.structs.replace(manifest(), parameters={"leg_notional": 900_000})
+    assert changed.content_hash == manifest().content_hash
+    world.desired = Desired(9, [Deployed(changed, "running")])
+    await world.deployer.reconcile(world.desired, world.core)
+    assert world.core.taken() == [Command.PAUSE]
+    assert world.applied()[0] == "refused"
+
+
 async def test_a_refused_deployment_is_looked_at_again_when_its_manifest_changes(world):
     world.preparation.refused = "another"
     await world.desire("running")
