@@ -15,6 +15,20 @@ def approvals_visible_to(user: User) -> QuerySet[Approval]:
     )
 
 
+def requests_waiting(user: User) -> list[tuple[Approval, bool]]:
+    """Requests that wait for a decision, and whether ``user`` may take it."""
+    waiting = approvals_visible_to(user).filter(decision__isnull=True)
+    return [(approval, may_decide(user, approval.version)) for approval in waiting]
+
+
+def decisions_waiting(user: User) -> int:
+    """How many requests wait for a decision that ``user`` may take; for every page, hence counted in the database."""
+    if not allowed(user, "approvals.decide_approval"):
+        return 0
+    waiting = approvals_visible_to(user).filter(decision__isnull=True)
+    return waiting.exclude(submitter=user).exclude(version__created_by=user).count()
+
+
 def may_decide(user: User, version: StrategyVersion) -> bool:
     """Whether the pages offer ``user`` to approve or reject ``version`` now."""
     return (

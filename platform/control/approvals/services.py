@@ -9,8 +9,9 @@ from control.accounts.models import User
 from control.accounts.permissions import require
 from control.approvals.models import Approval, Decision
 from control.audit.services import record
+from control.backtests.selectors import backtest_succeeded
 from control.errors import Conflict, InvalidInput
-from control.strategies.models import StrategyVersion
+from control.strategies.models import StrategyVersion, VersionState
 from control.strategies.services import refuse_stale, version_locked
 
 Decide = Callable[..., Approval]
@@ -53,7 +54,7 @@ def _request_locked(actor: User, version: StrategyVersion, content_hash: str) ->
         raise Conflict("own_version", "reviewer", f"{version} is your own; somebody else has to decide it.")
     require(actor, "approvals.decide_approval", version.strategy.desk)
     approval = Approval.objects.select_for_update(no_key=True).filter(version=version, decision__isnull=True).first()
-    if approval is None or version.state != "submitted":
+    if approval is None or version.state != VersionState.SUBMITTED:
         raise Conflict("state", "state", f"{version} is {version.state}; only a submitted version is decided.")
     if content_hash != version.content_hash or approval.content_hash != version.content_hash:
         raise Conflict(
@@ -65,9 +66,6 @@ def _request_locked(actor: User, version: StrategyVersion, content_hash: str) ->
 
 
 def _must_be_backtested(version: StrategyVersion) -> None:
-    # Imported here: backtests stand on strategies, approvals on both.
-    from control.backtests.selectors import backtest_succeeded
-
     if not backtest_succeeded(version):
         raise Conflict("no_backtest", "backtest", f"{version} has no succeeded backtest; run one first.")
 

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from control.money import PLACES
 
 SIDES = [("buy", "Buy"), ("sell", "Sell")]
+WORKING = ("sent", "accepted", "partially_filled")  # states of an order that may still be filled
 
 
 class Price(models.DecimalField):

@@ -1,12 +1,13 @@
 """Reading what engines reported, restricted to the deployments that the user may see.
 
 ``<things>_visible_to(user)`` are query sets over all of the user's deployments; narrow them with
-``.filter(deployment=...)``. Functions of a ``deployment`` take one that a visible query set has given.
+``.filter(deployment=...)``.
 """
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from control.accounts.models import User
+from control.deployments.models import Deployment
 from control.deployments.selectors import deployments_visible_to, nodes_visible_to
 from control.trading.models import EquityPoint, Fill, Incident, Order, Position, Reject, ReportBatch, SignalPoint
 
@@ -52,6 +53,19 @@ def incidents_visible_to(user: User) -> QuerySet[Incident]:
     shared = Q(deployment__isnull=True) & (Q(node__isnull=True) | Q(node__in=nodes_visible_to(user).values("pk")))
     seen = Incident.objects.filter(mine | shared) if nodes_visible_to(user).exists() else Incident.objects.filter(mine)
     return seen.select_related("node", "deployment").order_by("-last_at")
+
+
+def with_newest_equity(deployments: QuerySet[Deployment]) -> QuerySet[Deployment]:
+    """Each with ``equity``, ``gross`` and ``equity_at`` of its newest close, and the ``profit`` on its capital.
+
+    All None before the first close.
+    """
+    newest = EquityPoint.objects.filter(deployment=OuterRef("pk")).order_by("-ts")
+    return deployments.annotate(
+        equity=Subquery(newest.values("equity")[:1]),
+        gross=Subquery(newest.values("gross")[:1]),
+        equity_at=Subquery(newest.values("ts")[:1]),
+    ).annotate(profit=F("equity") - F("capital"))
 
 
 def _of_deployments(rows: QuerySet, user: User) -> QuerySet:

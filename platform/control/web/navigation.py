@@ -5,9 +5,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from control.accounts.models import User
 from control.accounts.permissions import allowed
-from control.approvals.selectors import approvals_visible_to
+from control.approvals.selectors import decisions_waiting
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def items_for(user: Any, path: str) -> list[dict[str, Any]]:
             "icon": entry.icon,
             "url": reverse(entry.url_name),
             "current": section in entry.sections,
-            "count": _waiting(user) if entry.url_name == "approval-list" else 0,
+            "count": decisions_waiting(user) if entry.url_name == "approval-list" else 0,
         }
         for entry in ENTRIES
         if not entry.permission or allowed(user, entry.permission)
@@ -48,11 +47,3 @@ def items_for(user: Any, path: str) -> list[dict[str, Any]]:
     if user.is_staff:
         items.append({"label": "Admin", "icon": "admin", "url": reverse("admin:index"), "current": False, "count": 0})
     return items
-
-
-def _waiting(user: User) -> int:
-    """Requests that wait for a decision which this user could take."""
-    if not allowed(user, "approvals.decide_approval"):
-        return 0
-    waiting = approvals_visible_to(user).filter(decision__isnull=True)
-    return waiting.exclude(submitter=user).exclude(version__created_by=user).count()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,13 +12,11 @@ from django.utils.safestring import SafeString
 from control.deployments import services
 from control.deployments.models import Deployment
 from control.deployments.selectors import deployments_visible_to
-from control.trading.models import EquityPoint
-from control.trading.selectors import orders_visible_to, positions_visible_to
+from control.trading.models import WORKING
+from control.trading.selectors import orders_visible_to, positions_visible_to, with_newest_equity
 from control.web.views.access import page, visible_or_403
 from control.web.views.acting import act
 from control.web.views.dash_pages import render_dash
-
-WORKING = ("sent", "accepted", "partially_filled")
 
 # command -> (service, what it says when done)
 COMMANDS = {
@@ -31,22 +29,12 @@ COMMANDS = {
 
 @page("deployments.view_deployment")
 def deployment_list(request: HttpRequest) -> HttpResponse:
-    newest = EquityPoint.objects.filter(deployment=OuterRef("pk")).order_by("-ts")
-    deployments = deployments_visible_to(request.user).annotate(
-        equity=Subquery(newest.values("equity")[:1]),
-        equity_at=Subquery(newest.values("ts")[:1]),
-        fill_count=Count("fills"),
-    )
-    rows = [(deployment, _profit(deployment)) for deployment in deployments]
+    deployments = with_newest_equity(deployments_visible_to(request.user)).annotate(fill_count=Count("fills"))
     context = {
-        "live": [row for row in rows if row[0].live],
-        "ended": [row for row in rows if not row[0].live],
+        "live": [one for one in deployments if one.live],
+        "ended": [one for one in deployments if not one.live],
     }
     return render(request, "web/deployment_list.html", context)
-
-
-def _profit(deployment: Any) -> Any:
-    return None if deployment.equity is None else deployment.equity - deployment.capital
 
 
 @page("deployments.view_deployment")
