@@ -94,9 +94,9 @@ def _tiles(statistics: dict[str, Any], result: Result) -> html.Div:
             "Total return",
             formats.percent_signed(known("total_return")),
             f"{formats.money_signed(gained)} of {formats.compact(result.capital)}",
-            tone=_tone(known("total_return")),
+            tone=formats.tone(known("total_return")),
         ),
-        parts.tile("CAGR", formats.percent_signed(known("cagr")), "252 days a year", tone=_tone(known("cagr"))),
+        parts.tile("CAGR", formats.percent_signed(known("cagr")), "252 days a year", tone=formats.tone(known("cagr"))),
         parts.tile("Volatility", formats.percent(known("volatility")), "a year"),
         parts.tile("Sharpe", formats.number(known("sharpe")), "daily, rate 0"),
         parts.tile("Max drawdown", formats.percent(known("max_drawdown")), "at the closes", tone="loss"),
@@ -115,9 +115,7 @@ def refusals(rejects: dict[str, int]) -> list[html.Div]:
     if not rejects:
         return []
     by_limit = ", ".join(f"{name.replace('_', ' ')} {formats.quantity(count)}" for name, count in rejects.items())
-    said = (
-        f"Limits refused {formats.quantity(sum(rejects.values()))} orders ({by_limit}). Some pairs had one leg."
-    )
+    said = f"Limits refused {formats.quantity(sum(rejects.values()))} orders ({by_limit}). Some pairs had one leg."
     return [html.Div(said, className="notice notice--warning", role="status")]
 
 
@@ -226,8 +224,3 @@ def _trade_rows(result: Result, symbol: str | None) -> dict[str, Any]:
 
 def _newest(shown: int, of: int) -> str:
     return "" if shown == of else f"newest {formats.quantity(shown)} of {formats.quantity(of)}"
-
-
-def _tone(value: Any) -> str:
-    exact = formats.decimal(value)
-    return "" if not exact else "gain" if exact > 0 else "loss"

@@ -180,3 +180,9 @@ def age(seconds: Any) -> str:
     """12 s old"""
     text = duration(seconds)
     return text if text == UNKNOWN else f"{text} old"
+
+
+def tone(value: Any) -> str:
+    """The class of a signed figure: gain, loss, or none for zero and what is unknown."""
+    exact = decimal(value)
+    return "" if not exact else "gain" if exact > 0 else "loss"

@@ -70,14 +70,12 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *_list("HELIOGRAPH_HOSTS")]
 
 INSTALLED_APPS = [
     "unfold",
-    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.humanize",
     "channels",
     "pgtrigger",
     "axes",

@@ -36,18 +36,10 @@ for _rule in (
     formats.moment,
     formats.duration,
     formats.age,
+    formats.tone,
 ):
     # `time` would hide Django's own filter of that name.
     register.filter({"time": "time_ms"}.get(_rule.__name__, _rule.__name__), _rule)
-
-
-@register.filter
-def tone(value: Any) -> str:
-    """The class of a signed figure: gain, loss or none."""
-    exact = formats.decimal(value)
-    if exact is None or exact == 0:
-        return ""
-    return "gain" if exact > 0 else "loss"
 
 
 @register.filter
