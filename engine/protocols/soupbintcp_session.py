@@ -216,6 +216,10 @@ class SequencedStream(Protocol):
         ...
 
 
+class NotAvailable(Exception):
+    """Raised by ``authenticate``: the account is known, but there is no session for it now."""
+
+
 Authenticate: TypeAlias = Callable[[str, str], SequencedStream | None]
 
 
@@ -277,7 +281,10 @@ class ServerSession(_Side):
         if packet.type != soup.LOGIN_REQUEST:
             return self._lose("not_logged_in")
         login = soup.decode_login(packet.payload)
-        stream = self._authenticate(login.username, login.password)
+        try:
+            stream = self._authenticate(login.username, login.password)
+        except NotAvailable:
+            return self._reject(soup.SESSION_NOT_AVAILABLE, now)
         if stream is None:
             return self._reject(soup.NOT_AUTHORIZED, now)
         if login.session not in ("", stream.session) or login.sequence > stream.next_sequence:
