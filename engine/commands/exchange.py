@@ -42,6 +42,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 7
     port_itch: int = 0
     port_ouch: int = 0
+    port_glimpse: int = 0
     host: str = "127.0.0.1"
     symbols: list[str] | None = None  # None: all of the dataset
     messages_per_second: float = MESSAGES_PER_SECOND
@@ -91,6 +92,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         host=config.host,
         port_itch=config.port_itch,
         port_ouch=config.port_ouch,
+        port_glimpse=config.port_glimpse,
     )
     about = {"days": len(left), "first_day": left[0] if left else 0, "cancelled_leftovers": cancelled}
     asyncio.run(_until_stopped(server, about))

@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 
 from engine.core.clock import SessionClock, midnight_ns
-from engine.protocols import itch
+from engine.protocols import glimpse, itch, moldudp64
 from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
 from engine.simulation import flow, matching, wire
 from engine.simulation.accounts import CANCELED_TIMEOUT, OrderEntry
@@ -49,6 +49,7 @@ def warm_up() -> None:
     flow.absorb(crowd, reports, 0, matching.enter(books, 0, 1, flow.TICK, 1, False, 1, 1, reports, 0))
     matching.reduce(books, int(reports[0]["reference"]), 0, reports, 0)
     flow.expire_all(books, crowd, reports)
+    wire.encode_book(frames, 0, books)
     for _ in wire.drain(frames):
         continue
 
@@ -82,6 +83,7 @@ class Exchange:
         self._day = 0  # index into the clock's dates
         self._step = 0  # the last step of the crowd
         self._sent_at = 0  # wall time
+        self._system_events: list[str] = []  # of the day so far
 
     @property
     def trade_date(self) -> int:
@@ -154,6 +156,7 @@ class Exchange:
         self._set_time(self.clock.session_ns(self.clock.pre_open_wall_ns(self._day)))
         self.orders.halted = {index for index, close in enumerate(day.closes) if close <= 0}
         self._sender = Sender(str(date), self._store, now=wall_ns)
+        self._system_events = []
         self.orders.tell_all("S")
         self.phase = Phase.PRE_OPEN
         return self._sender.send([self._event("O"), *self._directory(), self._event("S")], wall_ns)
@@ -220,6 +223,18 @@ class Exchange:
         """Datagrams that answer a MoldUDP64 request packet."""
         return self._store.respond(request)
 
+    def snapshot(self) -> glimpse.Spin | None:
+        """The day's state as of now for those who come late; None before the first day."""
+        if self._sender is None:
+            return None
+        timestamp = self.orders.now.since_midnight
+        events = [itch.encode(itch.SystemEvent(0, 0, timestamp, code)) for code in self._system_events]
+        wire.encode_book(self._wire, timestamp, self.books)
+        orders = (message for block, count in wire.drain(self._wire) for message in moldudp64.unframe(block, count))
+        return glimpse.spin(
+            self._sender.session, self._sender.next_sequence, events[:1], self._directory(), events[1:], orders
+        )
+
     def _publish(self, n: int, wall_ns: int, reason: str = CANCELED_TIMEOUT) -> list[bytes]:
         """Market data of ``n`` reports, and to accounts what became of their orders; ``reason`` for cancels."""
         wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
@@ -239,6 +254,8 @@ class Exchange:
         return self._sender.send(messages, wall_ns)
 
     def _event(self, code: str) -> bytes:
+        """A system event, which the day's snapshots repeat from now on."""
+        self._system_events.append(code)
         return itch.encode(itch.SystemEvent(0, 0, self.orders.now.since_midnight, code))
 
     def _directory(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The exchange's sockets: market data over UDP, requests for it on the same port, orders over TCP.
+"""The exchange's sockets: market data over UDP, requests for it on the same port, orders and snapshots over TCP.
 
 One asyncio loop does everything, so the exchange itself never sees two things at once. An account's stream goes out
 over its newest connection; an older one is closed.
@@ -17,6 +17,7 @@ from engine.errors import BadInput
 from engine.files import replace_file
 from engine.protocols import soupbintcp_session as soup
 from engine.simulation.exchange import Exchange
+from engine.simulation.glimpse_port import SnapshotConnection
 
 log = logging.getLogger(__name__)
 
@@ -112,21 +113,24 @@ class Server:
         host: str = "127.0.0.1",
         port_itch: int = 0,
         port_ouch: int = 0,
+        port_glimpse: int = 0,
     ) -> None:
         self.exchange, self.directory, self.host = exchange, directory, host
         self.connections: set[OrderConnection] = set()
         self.ports: dict[str, int] = {}
         self._passwords, self._receivers = passwords, receivers
-        self._wanted = {"port_itch": port_itch, "port_ouch": port_ouch}
+        self.snapshots: set[SnapshotConnection] = set()
+        self._wanted = {"port_itch": port_itch, "port_ouch": port_ouch, "port_glimpse": port_glimpse}
         self._feed: asyncio.DatagramTransport | None = None
         self._housekeeping_at = 0
         self._failure: BaseException | None = None
 
-    def authenticate(self, username: str, password: str) -> soup.SequencedStream | None:
+    def knows(self, username: str, password: str) -> bool:
         expected = self._passwords.get(username)
-        if expected is None or not soup.same_secret(password, expected):
-            return None
-        return self.exchange.record.streams[username]
+        return expected is not None and soup.same_secret(password, expected)
+
+    def authenticate(self, username: str, password: str) -> soup.SequencedStream | None:
+        return self.exchange.record.streams[username] if self.knows(username, password) else None
 
     def close_others(self, newest: OrderConnection) -> None:
         for connection in list(self.connections):
@@ -147,7 +151,7 @@ class Server:
         Raises ``BadInput`` for a port that is taken.
         """
         loop = asyncio.get_running_loop()
-        listener = await self._open_ports(loop)
+        listeners = await self._open_ports(loop)
         ports = {**self.ports, "receivers": [f"{host}:{port}" for host, port in self._receivers]}
         replace_file(self.directory / "ports.json", json.dumps(ports).encode())
         ready(self.ports)
@@ -160,7 +164,10 @@ class Server:
         finally:
             ticking.cancel()
             stopping.cancel()
-            listener.close()
+            for listener in listeners:
+                listener.close()
+            for snapshot in list(self.snapshots):
+                snapshot.close()
             for connection in list(self.connections):
                 connection.flush()
                 if connection.transport is not None:
@@ -168,23 +175,30 @@ class Server:
             if self._feed is not None:
                 self._feed.close()
 
-    async def _open_ports(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+    async def _open_ports(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Server]:
         name = "port_itch"
         try:
             feed, _ = await loop.create_datagram_endpoint(
                 lambda: RequestPort(self.exchange), local_addr=(self.host, self._wanted["port_itch"])
             )
             name = "port_ouch"
-            listener = await loop.create_server(lambda: OrderConnection(self), self.host, self._wanted["port_ouch"])
+            orders = await loop.create_server(lambda: OrderConnection(self), self.host, self._wanted["port_ouch"])
+            name = "port_glimpse"
+            snapshots = await loop.create_server(
+                lambda: SnapshotConnection(self.knows, self.exchange.snapshot, self.snapshots),
+                self.host,
+                self._wanted["port_glimpse"],
+            )
         except OSError as error:
             raise BadInput("port_taken", name, self._wanted[name], f"a free port ({error.strerror})") from error
         self._feed = feed
         feed.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.ports = {
             "itch_retransmit": feed.get_extra_info("sockname")[1],
-            "ouch": listener.sockets[0].getsockname()[1],
+            "ouch": orders.sockets[0].getsockname()[1],
+            "glimpse": snapshots.sockets[0].getsockname()[1],
         }
-        return listener
+        return [orders, snapshots]
 
     async def _tick(self) -> None:
         while True:
@@ -198,6 +212,8 @@ class Server:
                 self._housekeeping_at = now
                 for connection in list(self.connections):
                     connection.on_time(now)
+                for snapshot in list(self.snapshots):
+                    snapshot.on_time(now)
 
     def _flush_orders(self) -> None:
         for connection in list(self.connections):

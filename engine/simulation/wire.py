@@ -1,6 +1,6 @@
 """Matching reports to ITCH 5.0 messages, compiled, framed for MoldUDP64 and cut into packets.
 
-Only the four messages that a book makes by the thousand are made here: Add Order (A, section 1.3.1), Order
+Only the five messages that a book makes by the thousand are made here: Add Order (A, section 1.3.1), Order
 Executed (E, 1.4.1), Order Cancel (X, 1.4.3), Order Delete (D, 1.4.4) and Order Replace (U, 1.4.5). The others come
 from ``engine.protocols.itch``. A delete and an add of one owner back to back on one side of one book are a replace.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit
 
-from engine.simulation.matching import DELETED, ENTERED, EXECUTED, INSTRUMENTS, REDUCED, RESTED
+from engine.simulation.matching import DELETED, ENTERED, EXECUTED, INSTRUMENTS, NONE, REDUCED, RESTED
 
 MAX_BLOCK = 1_380  # bytes of message blocks in a packet, so that no datagram is fragmented
 PACKETS = 8_192
@@ -137,6 +137,20 @@ def encode(wire, timestamp, reports, n):
             _begin(wire, 19, ord("D"), report.instrument)
             _put(wire, report.reference, 8)
         index += 1
+
+
+@njit(cache=True)
+def encode_book(wire, timestamp, books):
+    """Appends an Add Order for every order that rests: best price first, and the oldest of a price first."""
+    wire.timestamp = timestamp
+    for instrument in range(books.instruments):
+        for index in range(2):
+            for position in range(books.depth[instrument, index] - 1, -1, -1):
+                slot = books.levels[instrument, index, position].head
+                while slot != NONE:
+                    order = books.orders[slot]
+                    _put_add(wire, order)
+                    slot = order.next
 
 
 def drain(wire: np.record) -> Iterator[tuple[bytes, int]]:
