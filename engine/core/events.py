@@ -31,7 +31,7 @@ class Kind(IntEnum):
     BAR = 8  # open, high, low, close, volume; ts_event is its close (also an output: bars the step closes)
     STATUS = 9  # code: TradingStatus
     SESSION = 10  # code: Session, date (yyyymmdd)
-    STALE = 11  # code: 1 from a gap in the feed, 0 while in order; date and sequence: the next packet of the feed
+    STALE = 11  # code: Stale; date and sequence: the next packet of the feed; recovered, duplicates: since the last
     # order reports (inputs, from the venue)
     ACCEPTED = 30  # order_id, price, qty, ref = venue's order number
     EXECUTION = 31  # order_id, price, qty, ref = match number
@@ -51,6 +51,7 @@ class Kind(IntEnum):
     ANOMALY = 59  # code: Anomaly, value, ref
     STRATEGY_STATE = 60  # code: StrategyState, strategy
     LEG = 61  # pair, target (shares, signed), strategy: what one pair wants of one instrument
+    FEED_HEALTH = 62  # flags: HealthPage, which says the fields; instrument -1: the feed as a whole
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -76,12 +77,28 @@ class TradingStatus(IntEnum):
     TRADING = 3
 
 
+class Stale(IntEnum):
+    """What a STALE record says of the feed."""
+
+    IN_ORDER = 0
+    GAP = 1  # messages are missing: what is known of every instrument is old
+    FORGET = 2  # as GAP, and the books are empty from here on: a snapshot of them follows
+
+
+class HealthPage(IntEnum):
+    """Of FEED_HEALTH, two records each. Times in ns; everything since the trading day began."""
+
+    COUNTS = 0  # messages, gaps, recovered, duplicates, stale_ns
+    QUALITY = 1  # crossed_ns, outliers, latency_p50, latency_p99, latency_max
+
+
 class Flag(IntEnum):
     """Bits of ``flags`` on market data."""
 
     NON_PRINTABLE = 1  # EXECUTE: neither volume nor a last price
     CROSS = 2  # TRADE: an auction
     OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
+    RECOVERED = 8  # came after messages that follow it: a gap in the feed was filled
 
 
 class TimeInForce(IntEnum):
@@ -117,12 +134,13 @@ _HEADER = {
 }
 _PAYLOAD: dict[int, tuple[str, ...]] = {
     24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
-    + ("position", "parent_id", "pair", "equity"),
+    + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
-    + ("unrealised", "order_state"),
-    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled"),
-    48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason"),
-    56: ("strategy", "volume", "sequence"),
+    + ("unrealised", "order_state", "gaps", "outliers"),
+    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50"),
+    48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
+    + ("duplicates", "latency_p99"),
+    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max"),
 }
 
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.health_record import health_dtype
 
 INSTRUMENTS = 512
 STRATEGIES = 16
@@ -148,6 +149,7 @@ STATE = np.dtype(
         ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("health", health_dtype(INSTRUMENTS)),
         ("books", BOOKS),
     ]
 )

@@ -7,16 +7,18 @@ paper and live call this same function.
 from numba import njit
 
 from engine.core.events import Command, Kind, Session
+from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
 from engine.core.market import on_market_data, on_session
 from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
 from engine.core.reports import on_order_session, on_report, stop_when_flat
-from engine.core.state import KERNEL_RECORDS, Anomaly, StrategyState
+from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
 from engine.core.targets import cancel_working, work_instrument
 
 LAST_MARKET_DATA = int(Kind.STATUS)
 SESSION = int(Kind.SESSION)
 STALE = int(Kind.STALE)
+FEED_HEALTH = int(Kind.FEED_HEALTH)
 ACCEPTED = int(Kind.ACCEPTED)
 REJECTED = int(Kind.REJECTED)
 ORDER_SESSION = int(Kind.ORDER_SESSION)
@@ -52,11 +54,13 @@ def step(state, kernels, events, index, out):
     if kind <= LAST_MARKET_DATA:
         if 0 <= event.instrument < state.instruments:
             on_market_data(state, out, event)
+            note_message(state, event)
             work_instrument(state, out, event.instrument)
     elif kind == SESSION:
         on_session(state, out, event)
+        on_session_health(state, event)
     elif kind == STALE:
-        state.feed_stale = event.code
+        on_stale(state, event)
     elif ACCEPTED <= kind <= REJECTED:
         instrument = on_report(state, out, event)
         if instrument >= 0:
@@ -70,7 +74,9 @@ def step(state, kernels, events, index, out):
     for strategy in range(len(state.slots)):
         if state.slots[strategy].interests[kind]:
             _call_kernel(state, kernels, events, index, out, strategy)
-    if kind == SESSION and event.code == SESSION_CLOSE:
+    if kind == TIMER:
+        _report_health(state, kernels, out)
+    elif kind == SESSION and event.code == SESSION_CLOSE:
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state != NONE:
                 emit_equity(state, out, strategy, 1)
@@ -178,6 +184,19 @@ def _on_timer(state, out):
         if state.slots[strategy].state != NONE:
             emit_equity(state, out, strategy, 0)
     state.next_deadline = state.now + state.timer_interval
+
+
+@njit(cache=True)
+def _report_health(state, kernels, out):
+    """Writes FEED_HEALTH, and wakes the kernels that ask for it while there is room for all they may write."""
+    first = state.emitted
+    emit_health(state, out)
+    for position in range(first, state.emitted):
+        for strategy in range(len(state.slots)):
+            if state.slots[strategy].interests[FEED_HEALTH]:
+                if OUTPUTS - state.emitted < KERNEL_RECORDS + INSTRUMENTS + 2:
+                    return
+                _call_kernel(state, kernels, out, position, out, strategy)
 
 
 @njit(cache=True)
