@@ -88,8 +88,14 @@ class Stale(IntEnum):
 class HealthPage(IntEnum):
     """Of FEED_HEALTH, two records each. Times in ns; everything since the trading day began."""
 
-    COUNTS = 0  # messages, gaps, recovered, duplicates, stale_ns
-    QUALITY = 1  # crossed_ns, outliers, latency_p50, latency_p99, latency_max
+    COUNTS = 0
+    QUALITY = 1
+
+
+HEALTH_FIELDS = {
+    HealthPage.COUNTS: ("messages", "gaps", "recovered", "duplicates", "stale_ns"),
+    HealthPage.QUALITY: ("crossed_ns", "outliers", "latency_p50", "latency_p99", "latency_max"),
+}
 
 
 class Flag(IntEnum):

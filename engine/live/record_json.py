@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.events import Kind
+from engine.core.events import HEALTH_FIELDS, HealthPage, Kind
 
 _ORDER = ("order_id", "price", "qty", "ref", "strategy")
 PAYLOAD: dict[Kind, tuple[str, ...]] = {
@@ -18,7 +18,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.BAR: ("open", "high", "low", "close", "volume"),
     Kind.STATUS: ("code",),
     Kind.SESSION: ("code", "date"),
-    Kind.STALE: ("code", "date", "sequence"),
+    Kind.STALE: ("code", "date", "recovered", "duplicates", "sequence"),
     Kind.ACCEPTED: ("order_id", "price", "qty", "ref", "sequence"),
     Kind.EXECUTION: ("order_id", "price", "qty", "ref", "sequence"),
     Kind.CANCELED: ("order_id", "qty", "reason", "sequence"),
@@ -46,4 +46,8 @@ HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")
 def record_fields(record: np.void) -> dict[str, Any]:
     """Header and payload of an EVENT record; ``kind`` by name."""
     kind = Kind(int(record["kind"]))
-    return {"kind": kind.name, **{name: int(record[name]) for name in (*HEADER, *PAYLOAD.get(kind, ()))}}
+    if kind is Kind.FEED_HEALTH:
+        payload = HEALTH_FIELDS[HealthPage(int(record["flags"]))]
+    else:
+        payload = PAYLOAD.get(kind, ())
+    return {"kind": kind.name, **{name: int(record[name]) for name in (*HEADER, *payload)}}

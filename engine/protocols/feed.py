@@ -14,11 +14,13 @@ FEED = np.dtype(
         ("ts_recv", "<i8"),  # ns UTC, stamped on every event
         ("date", "<i8"),  # yyyymmdd, put into SESSION events
         ("venue", "<i8"),
+        ("highest", "<i8"),  # the highest stock locate of ours
         ("position", "<i8"),  # where decoding stopped: short of the end only when `out` was full
         ("messages", "<i8"),
         ("events", "<i8"),
         ("unsubscribed", "<i8"),  # of instruments that are not ours
         ("no_event", "<i8"),  # good messages that make no event
+        ("remapped", "<i8"),  # Stock Directory messages that would give a locate or an instrument away a second time
         ("unknown_type", "<i8"),
         ("wrong_length", "<i8"),
         ("truncated", "<i8"),
@@ -26,7 +28,8 @@ FEED = np.dtype(
     ],
     align=True,
 )
-COUNTERS = ("messages", "events", "unsubscribed", "no_event", "unknown_type", "wrong_length", "truncated", "bad_field")
+COUNTERS = ("messages", "events", "unsubscribed", "no_event", "remapped", "unknown_type", "wrong_length", "truncated")
+COUNTERS += ("bad_field",)
 
 
 def new_feed(date: int = 0, venue: int = 0) -> np.record:

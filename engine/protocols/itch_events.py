@@ -59,15 +59,30 @@ def _begin(event, feed, payload, at, instrument, kind):
 
 
 @njit(cache=True)
-def _map_locate(payload, at, locate_map, symbols):
-    """Stock Directory: the instrument with this symbol, or none of ours."""
+def _map_locate(feed, payload, at, locate_map, symbols):
+    """Stock Directory: the instrument with this symbol, or none of ours.
+
+    Locates do not change within a day (section 1.2.1): a message that says otherwise is counted and changes nothing.
+    """
     key = load_u64(payload, at + REFERENCE)
     found = UNMAPPED
     for instrument in range(symbols.shape[0]):
         if symbols[instrument] == key:
             found = instrument
             break
-    locate_map[load_u16(payload, at + LOCATE)] = found
+    locate = load_u16(payload, at + LOCATE)
+    if locate_map[locate] == found:
+        feed.no_event += 1
+        return
+    taken = locate_map[locate] != UNMAPPED
+    for other in range(feed.highest + 1):
+        taken = taken or locate_map[other] == found
+    if taken:
+        feed.remapped += 1
+        return
+    locate_map[locate] = found
+    feed.highest = max(feed.highest, locate)
+    feed.no_event += 1
 
 
 @njit(cache=True)
@@ -78,6 +93,7 @@ def _session(event, feed, payload, at, locate_map):
         return 0
     if code == START_OF_MESSAGES:
         locate_map[:] = UNMAPPED
+        feed.highest = -1
     _begin(event, feed, payload, at, -1, SESSION)
     event.code = code
     event.date = feed.date
@@ -173,8 +189,7 @@ def _decode_message(event, feed, payload, at, locate_map, symbols):
     if kind == S:
         return _session(event, feed, payload, at, locate_map)
     if kind == R:
-        _map_locate(payload, at, locate_map, symbols)
-        feed.no_event += 1
+        _map_locate(feed, payload, at, locate_map, symbols)
         return 0
     instrument = locate_map[load_u16(payload, at + LOCATE)]
     if instrument < 0:
@@ -225,7 +240,7 @@ def decode_block(payload, start, stop, feed, locate_map, symbols, out):
         symbols: int64 (n,), `symbol_keys` of the instruments that are wanted.
         out: EVENT (m,), of which the first events are overwritten wholly.
 
-    Bad messages are counted (``unknown_type``, ``wrong_length``, ``bad_field``) and skipped; a block that ends inside
+    Bad messages are counted (``unknown_type``, ``wrong_length``, ``bad_field``, ``remapped``) and skipped; a block that ends inside
     a message is counted as ``truncated``.
     """
     count = 0

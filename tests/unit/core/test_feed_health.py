@@ -10,7 +10,18 @@ from numba import carray, cfunc
 
 from engine.core import health
 from engine.core.engine import FIRM, Engine, Loaded, blob
-from engine.core.events import EVENT, BlobType, Command, Flag, HealthPage, Kind, Session, Stale, TradingStatus
+from engine.core.events import (
+    EVENT,
+    HEALTH_FIELDS,
+    BlobType,
+    Command,
+    Flag,
+    HealthPage,
+    Kind,
+    Session,
+    Stale,
+    TradingStatus,
+)
 from engine.core.health_record import BUCKETS
 from engine.core.kernels import SIGNATURE
 
@@ -52,11 +63,7 @@ def report(engine, ts, instrument=-1):
     for _ in range(len(engine.instruments) + 1):
         for row in engine.apply(record(Kind.TIMER, ts=ts)).copy():
             if row["kind"] == Kind.FEED_HEALTH and row["instrument"] == instrument:
-                names = {
-                    HealthPage.COUNTS: ("messages", "gaps", "recovered", "duplicates", "stale_ns"),
-                    HealthPage.QUALITY: ("crossed_ns", "outliers", "latency_p50", "latency_p99", "latency_max"),
-                }[HealthPage(int(row["flags"]))]
-                found |= {name: int(row[name]) for name in names}
+                found |= {name: int(row[name]) for name in HEALTH_FIELDS[HealthPage(int(row["flags"]))]}
     return found
 
 

@@ -183,6 +183,16 @@ def test_a_new_day_forgets_the_locates_of_the_day_before() -> None:
     assert feed["unsubscribed"] == 1
 
 
+def test_a_directory_that_gives_a_locate_or_a_symbol_away_again_is_counted_and_changes_nothing() -> None:
+    """GOOG is 11, IBM (13) is not ours: neither another locate for GOOG nor another symbol for 11 may pass."""
+    wrong = [directory(14, "GOOG"), directory(11, "MSFT"), directory(11, "IBM"), directory(13, "GOOG")]
+    repeated = [directory(11, "GOOG"), directory(13, "IBM"), directory(15, "MSFT")]
+    orders = [itch.OrderDelete(locate, 0, 0, 1) for locate in (11, 13, 14, 15)]
+    events, feed = decode(block(*START, *wrong, *repeated, *orders))
+    assert events["instrument"].tolist() == [-1, 1, 2]
+    assert feed["remapped"] == len(wrong)
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -226,7 +236,7 @@ def test_mutated_blocks_crash_nothing_and_every_message_is_accounted_for(data: s
     _, feed = decode(bytes(raw[:cut]), capacity=2_000)
     parts = feeds.counters(feed)
     assert feed["position"] == cut
-    reasons = ("events", "unsubscribed", "no_event", "unknown_type", "wrong_length", "bad_field")
+    reasons = ("events", "unsubscribed", "no_event", "remapped", "unknown_type", "wrong_length", "bad_field")
     assert parts["messages"] == sum(parts[reason] for reason in reasons)
 
 
