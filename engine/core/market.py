@@ -49,6 +49,9 @@ def on_market_data(state, out, event):
 def _on_book_message(state, out, instrument, event):
     kind = event.kind
     book = state.books
+    if _is_refused(book, instrument, event):
+        emit_anomaly(state, out, BOOK_UNKNOWN_ORDER, instrument, kind, event.order_id)
+        return
     known = True
     if kind == ADD:
         if not books.add(book, instrument, 0 if event.side > 0 else 1, event.order_id, event.price, event.qty):
@@ -67,6 +70,20 @@ def _on_book_message(state, out, instrument, event):
         known = books.replace(book, event.ref, event.order_id, event.price, event.qty)
     if not known:
         emit_anomaly(state, out, BOOK_UNKNOWN_ORDER, instrument, kind, event.order_id)
+
+
+@njit(cache=True)
+def _is_refused(book, instrument, event):
+    """Whether a message names an order that does not rest in this instrument's book, or one that cannot be made."""
+    kind = event.kind
+    if (kind != DELETE and event.qty <= 0) or (kind in (ADD, REPLACE) and event.price <= 0):
+        return True
+    if kind == ADD:
+        return False
+    resting = books.find(book.orders, event.ref if kind == REPLACE else event.order_id)
+    if resting < 0 or book.orders[resting].instrument != instrument:
+        return True
+    return kind == REPLACE and (event.order_id == 0 or books.find(book.orders, event.order_id) >= 0)
 
 
 @njit(cache=True, inline="always")

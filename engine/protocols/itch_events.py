@@ -240,8 +240,8 @@ def decode_block(payload, start, stop, feed, locate_map, symbols, out):
         symbols: int64 (n,), `symbol_keys` of the instruments that are wanted.
         out: EVENT (m,), of which the first events are overwritten wholly.
 
-    Bad messages are counted (``unknown_type``, ``wrong_length``, ``bad_field``, ``remapped``) and skipped; a block that ends inside
-    a message is counted as ``truncated``.
+    Bad messages are counted (``unknown_type``, ``wrong_length``, ``bad_field``, ``remapped``) and skipped; a block that
+    ends inside a message is counted as ``truncated``.
     """
     count = 0
     position = start

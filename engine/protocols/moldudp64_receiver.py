@@ -240,7 +240,7 @@ class Receiver:
     def _await(self, successor: Line, now: int) -> Line:
         """The next session, held back until the current one is over."""
         if self._successor is not None:
-            self.counters["foreign_session"] += 1
+            self.counters["displaced_session"] += 1
         elif not self._gap:  # the end of the current session was lost: ask for it
             self._gap_since = self._ask_at = now
         self._successor = successor

@@ -200,4 +200,4 @@ def test_the_next_session_takes_the_place_of_one_that_was_heard_of_once() -> Non
     receiver.on_datagram(moldudp64.encode(DAY2, 1, [b"n"]), 0)
     happened = receiver.on_datagram(moldudp64.encode_end_of_session(DAY1, 2), 0)
     assert happened[:2] == [SessionEnded(DAY1, 2, True), SessionStarted(DAY2)]
-    assert receiver.counters["foreign_session"] == 1
+    assert receiver.counters["displaced_session"] == 1
