@@ -46,8 +46,7 @@ HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")
 def record_fields(record: np.void) -> dict[str, Any]:
     """Header and payload of an EVENT record; ``kind`` by name."""
     kind = Kind(int(record["kind"]))
+    payload = PAYLOAD.get(kind, ())
     if kind is Kind.FEED_HEALTH:
         payload = HEALTH_FIELDS[HealthPage(int(record["flags"]))]
-    else:
-        payload = PAYLOAD.get(kind, ())
     return {"kind": kind.name, **{name: int(record[name]) for name in (*HEADER, *payload)}}

@@ -28,8 +28,8 @@ FEED = np.dtype(
     ],
     align=True,
 )
-COUNTERS = ("messages", "events", "unsubscribed", "no_event", "remapped", "unknown_type", "wrong_length", "truncated")
-COUNTERS += ("bad_field",)
+_REASONS = ("unknown_type", "wrong_length", "truncated", "bad_field")
+COUNTERS = ("messages", "events", "unsubscribed", "no_event", "remapped", *_REASONS)
 
 
 def new_feed(date: int = 0, venue: int = 0) -> np.record:
