@@ -46,7 +46,8 @@ def of_another_session(raw: bytes, rng: random.Random) -> bytes:
 
 
 def leaping(raw: bytes, rng: random.Random) -> bytes:
-    return raw[:10] + rng.getrandbits(64).to_bytes(8, "big") + raw[18:]
+    sequence = int.from_bytes(raw[10:18], "big") + rng.randrange(70_000, 1 << rng.randint(17, 62))
+    return raw[:10] + sequence.to_bytes(8, "big") + raw[18:]
 
 
 def flipped(raw: bytes, rng: random.Random) -> bytes:
