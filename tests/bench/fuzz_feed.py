@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(ROOT / "tests")]
 
 CHECKED_CACHE = ROOT / ".cache" / "boundscheck"
 PACKET_SHARE, PROTOCOL_SHARE = 0.03, 0.03  # the rest are messages

@@ -12,6 +12,7 @@ from engine.protocols import soupbintcp_session as sessions
 from engine.protocols.late_join import LateJoiner, Settings
 from engine.protocols.layout import WireError
 from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
+from memory_stream import MemoryStream
 
 MS = 1_000_000
 DAY = "20130102"
@@ -199,7 +200,7 @@ def client_session(raw: bytes) -> str:
 
 
 def server_session(raw: bytes) -> str:
-    server = sessions.ServerSession(lambda *_: sessions.MemoryStream(DAY), 0)
+    server = sessions.ServerSession(lambda *_: MemoryStream(DAY), 0)
     happened = server.receive(raw, 0)
     return f"lost_{happened[-1].reason}" if happened and isinstance(happened[-1], sessions.Lost) else "accepted"
 
