@@ -110,6 +110,11 @@ class StrategyVersion(models.Model):
                     ("approved", "retired"),
                 ],
             ),
+            pgtrigger.Protect(
+                name="begins_as_a_draft",
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Q(new__state__df=VersionState.DRAFT),  # type: ignore[call-arg]
+            ),
             pgtrigger.Trigger(
                 name="needs_a_second_person",
                 when=pgtrigger.Before,

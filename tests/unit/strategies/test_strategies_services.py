@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 from types import SimpleNamespace
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -197,6 +198,16 @@ def test_the_database_refuses_to_change_content(draft: StrategyVersion, column: 
 def test_the_database_refuses_an_illegal_move(draft: StrategyVersion, state: str) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         StrategyVersion.objects.filter(pk=draft.pk).update(state=state)
+
+
+@pytest.mark.parametrize("state", ["submitted", "approved"])
+def test_the_database_takes_in_no_version_beyond_a_draft(draft: StrategyVersion, state: str) -> None:
+    """Else one would be approved without ever having been anything else."""
+    row = {field.attname: getattr(draft, field.attname) for field in StrategyVersion._meta.concrete_fields}
+    row |= {"id": uuid4(), "number": 99, "state": state, "submitted_by_id": draft.created_by_id}
+    row["submitted_at"] = draft.created_at
+    with pytest.raises(DatabaseError, match="Cannot insert rows"), transaction.atomic():
+        StrategyVersion.objects.bulk_create([StrategyVersion(**row)])
 
 
 def test_the_database_refuses_an_approved_state_without_an_approval(submitted: StrategyVersion) -> None:
