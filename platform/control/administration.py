@@ -52,10 +52,14 @@ class ReadOnlyAdmin(ModelAdmin):
         """Whether the role has the app's permission; the desk is checked by the service."""
         return allowed(request.user, f"{self.opts.app_label}.{codename}")
 
+    def named(self, row: Any) -> str:
+        """The row in a sentence about it."""
+        return str(row)
+
     def call_for_each(self, request: HttpRequest, rows: QuerySet, call: Callable[[Any], object], done: str) -> None:
         """Call a service for each row; say what was done (``done``) and what was refused, and why."""
         for row in rows:
-            name = str(row)
+            name = self.named(row)
             try:
                 call(row)
             except REFUSALS as refusal:

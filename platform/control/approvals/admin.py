@@ -31,6 +31,9 @@ class ApprovalAdmin(ReadOnlyAdmin):
     ordering = ["-requested_at"]
     actions = ["approve", "reject"]
 
+    def named(self, row: Approval) -> str:
+        return str(row.version)  # str(row) says how it stood before
+
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return self.allows(request, "decide_approval")
 

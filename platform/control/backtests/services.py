@@ -42,7 +42,7 @@ def backtest_cancel(*, actor: User, run: BacktestRun) -> BacktestRun:
     require(actor, "backtests.cancel_backtestrun", desk)
     before = run.state
     if run.ended:
-        raise Conflict("state", "state", f"The backtest has {State(before).label.lower()} already.")
+        raise Conflict("state", "state", f"The backtest is over: {State(before).label.lower()}.")
     if before == State.QUEUED:
         run.state, run.finished_at = State.CANCELLED, timezone.now()
     else:

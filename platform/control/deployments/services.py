@@ -202,8 +202,7 @@ def _set_desired(
     )
     require(actor, permission, deployment.strategy.desk)
     if not deployment.live or deployment.desired not in from_states:
-        state = "stopped" if not deployment.live else f"to be {deployment.desired}"
-        raise Conflict("state", "desired", f"{deployment} is {state} and cannot be made {desired}.")
+        raise Conflict("state", "desired", _why_not(deployment, desired))
     before, deployment.desired = deployment.desired, desired
     deployment.save(update_fields=["desired"])
     detail = {"before": before, "after": desired}
@@ -211,6 +210,14 @@ def _set_desired(
     record(actor=actor, action=f"deployment.{_VERB[desired]}", target=deployment, detail=detail, desk=desk)
     _changed(node)
     return deployment
+
+
+def _why_not(deployment: Deployment, desired: Desired) -> str:
+    if not deployment.live:
+        return f"{deployment} has ended; deploy the version again."
+    if deployment.desired == desired:
+        return f"{deployment} is to be {desired} already."
+    return f"{deployment} is to be {deployment.desired} and cannot be made {desired} any more."
 
 
 _VERB = {Desired.RUNNING: "resume", Desired.PAUSED: "pause", Desired.STOPPED: "stop", Desired.FLAT: "flatten"}

@@ -21,6 +21,7 @@ from engine.messages import DataContract, LimitEnvelope, Manifest
 
 CAPITAL_STEP = Decimal(1).scaleb(-PLACES)
 CAPITAL_MOST = Decimal("10000000000")
+MOST_NAMED = 10  # unknown symbols
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,23 @@ def _parameters(kernel: str, parameters: dict[str, Any], problems: list[Problem]
     except ValidationError as error:
         for fault in error.errors():
             field = ".".join(["parameters", *(str(part) for part in fault["loc"])])
-            problems.append(Problem(field, f"{fault['msg']} (was {_shown(fault['input'])})."))
+            problems.append(Problem(field, _told(fault)))
         return {}
     return model.model_dump(mode="json")
 
 
+def _told(fault: Any) -> str:
+    """A fault of pydantic's as a sentence. A rule of the model's own says everything itself."""
+    if fault["type"] == "value_error":
+        return f"{str(fault['ctx']['error']).removesuffix('.')}."
+    return f"{fault['msg']} (was {_shown(fault['input'])})."
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
+    return _shortened(repr(value))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -151,10 +162,12 @@ def _data(dataset: str, symbols: list[str], problems: list[Problem]) -> DataCont
     except BadInput as error:
         problems.append(Problem("dataset", f"{dataset!r} is no dataset here; expected {error.expected}."))
         return None
-    known = set(meta.symbols)
-    for symbol in symbols:
-        if symbol not in known:
-            problems.append(Problem("parameters.symbols", f"{symbol} is not in the dataset {dataset}."))
+    unknown = sorted(set(symbols) - set(meta.symbols))
+    for symbol in unknown[:MOST_NAMED]:
+        problems.append(Problem("parameters.symbols", f"{_shortened(symbol)} is not in the dataset {dataset}."))
+    if len(unknown) > MOST_NAMED:
+        more = len(unknown) - MOST_NAMED
+        problems.append(Problem("parameters.symbols", f"Nor are {more:,} more."))
     return DataContract(dataset, meta.data_hash)
 
 

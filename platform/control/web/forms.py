@@ -65,7 +65,9 @@ class VersionForm(forms.Form):
         self.fields.update(parameter_fields(model))
         self.envelope_names = []
         for name, label, hint, unit, default in ENVELOPE:
-            field = forms.DecimalField(label=label, help_text=hint, initial=default, widget=_figure())
+            field = forms.DecimalField(
+                label=label, help_text=hint, initial=default, max_digits=18, decimal_places=4, widget=_figure()
+            )
             field.unit = unit  # type: ignore[attr-defined]
             self.fields[f"envelope.{name}"] = field
             self.envelope_names.append(f"envelope.{name}")

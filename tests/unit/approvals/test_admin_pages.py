@@ -72,7 +72,7 @@ def test_a_risk_officer_approves_with_a_comment(
     answer = run_action(
         signed_in(people.risk_officer), "approvals_approval", "approve", approval.pk, comment="seen the report"
     )
-    assert "approved" in said(answer)
+    assert said(answer) == f"{submitted}: approved."
     approval.refresh_from_db()
     assert (approval.decision, approval.comment, approval.reviewer) == (
         "approved",

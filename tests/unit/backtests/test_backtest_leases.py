@@ -145,7 +145,7 @@ def test_a_running_run_hears_of_its_cancel_with_the_next_heartbeat(people: Simpl
 
 def test_a_run_that_has_ended_is_not_cancelled(people: SimpleNamespace, run: BacktestRun) -> None:
     leases.backtest_fail(run=claim(run), worker="w1", error="ValueError: no")
-    with pytest.raises(Conflict, match="failed already"):
+    with pytest.raises(Conflict, match="is over: failed"):
         services.backtest_cancel(actor=people.quant, run=run)
     with pytest.raises(PermissionDenied):
         services.backtest_cancel(actor=people.viewer, run=run)

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from control.approvals.services import version_reject
 from control.deployments.models import Deployment, Node
 from control.strategies.models import Strategy, StrategyVersion
 
@@ -75,6 +76,10 @@ def test_a_version_is_made_of_what_was_entered(
         ("capital", "-5", "expected more than 0"),
         ("capital", "1e3x", "Enter a number"),
         ("dataset", "nowhere", "not one of the available choices"),
+        ("envelope.max_order_notional", "1e999999", "no more than 18 digits"),
+        ("envelope.max_order_qty", "9e999999999999", "no more than 18 digits"),
+        ("parameters.symbols", "KO, " + "Z" * 5_000, "ZZZ... is not in the dataset"),
+        ("parameters.symbols", " ".join(f"X{n}" for n in range(500)), "Nor are 490 more."),
     ],
 )
 def test_every_refusal_stands_at_its_field(
@@ -100,6 +105,8 @@ def test_a_rule_over_several_parameters_is_told_above_the_form(
 ) -> None:
     wrong = entered | {"parameters.exit": "3"}
     answer = signed_in(people.quant).post(reverse("version-new", args=[strategy.pk]), wrong)
+    (said,) = answer.context["form"].non_field_errors()
+    assert said == "exit < entry < stop is needed, got 3.0, 2.0, 4.0."
     assert "exit &lt; entry &lt; stop" in answer.content.decode()
     assert StrategyVersion.objects.count() == 0
 
@@ -110,6 +117,37 @@ def test_a_new_version_starts_from_the_newest(
     form = signed_in(people.quant).get(reverse("version-new", args=[draft.strategy.pk])).context["form"]
     assert form["parameters.lookback"].value() == draft.parameters["lookback"]
     assert form["envelope.max_order_notional"].value() == "100000"
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "1" * 5_000, "99", "x"])
+def test_a_template_that_there_is_not_is_the_newest_or_none(
+    people: SimpleNamespace, draft: StrategyVersion, signed_in: Callable[..., Client], number: str
+) -> None:
+    address = reverse("version-new", args=[draft.strategy.pk])
+    assert signed_in(people.quant).get(address, {"from": number}).status_code == 200
+
+
+def test_a_refusal_is_said_even_where_the_page_no_longer_offers_the_step(
+    people: SimpleNamespace, submitted: StrategyVersion, node: Node, signed_in: Callable[..., Client]
+) -> None:
+    """Somebody else was faster, or the page is an old one: there is no panel left to hold the refusal."""
+    deploy = reverse("version-detail", args=[submitted.pk])
+    answer = signed_in(people.trader).post(deploy, {"node": node.pk, "capital": "1000"})
+    assert answer.status_code == 422
+    assert "only an approved version is deployed" in answer.content.decode()
+    version_reject(actor=people.risk_officer, version=submitted, comment="no", content_hash=submitted.content_hash)
+    decide = reverse("version-decide", args=[submitted.pk, "approve"])
+    answer = signed_in(people.risk_officer).post(decide, {"content_hash": submitted.content_hash})
+    assert answer.status_code == 422
+    assert "only a submitted version is decided" in answer.content.decode()
+
+
+def test_a_hash_that_is_not_the_shown_one_is_said_above_the_decision(
+    people: SimpleNamespace, submitted: StrategyVersion, signed_in: Callable[..., Client]
+) -> None:
+    decide = reverse("version-decide", args=[submitted.pk, "approve"])
+    answer = signed_in(people.risk_officer).post(decide, {"content_hash": "0" * 64})
+    assert "Look at it again" in answer.content.decode()
 
 
 def test_one_cannot_decide_ones_own_version(

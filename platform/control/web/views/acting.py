@@ -36,6 +36,14 @@ def act_on_form(
     return result
 
 
+def say_errors(request: HttpRequest, form: forms.Form) -> None:
+    """What is wrong with a form that the page no longer shows: its object has moved on since it was opened."""
+    if form.is_bound:
+        for errors in form.errors.values():
+            for error in errors:
+                messages.error(request, error)
+
+
 def _field_of(form: forms.Form, name: str) -> str | None:
     """The form's field for a service's: the same, or the one it is a part of ("parameters.symbols.0")."""
     while name and name not in form.fields:

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from control.accounts.permissions import allowed
 from control.approvals.selectors import approvals_visible_to, may_decide
 from control.approvals.services import version_approve, version_reject
 from control.backtests.models import State
@@ -15,12 +16,14 @@ from control.deployments.services import deployment_create
 from control.marketdata.selectors import datasets_visible_to
 from control.strategies import services
 from control.strategies.content import kernels
-from control.strategies.models import Strategy, StrategyVersion
+from control.strategies.models import Strategy, StrategyVersion, VersionState
 from control.strategies.selectors import strategies_visible_to, versions_visible_to
 from control.web.forms import DecisionForm, DeployForm, VersionForm, envelope_rows
 from control.web.views.access import page, visible_or_403
-from control.web.views.acting import act, act_on_form
+from control.web.views.acting import act, act_on_form, say_errors
 from dashboards import formats
+
+LONGEST_NUMBER = 9  # digits of a version's number
 
 
 @page("strategies.create_strategyversion", methods=("GET", "HEAD", "POST"))
@@ -41,7 +44,11 @@ def _version_form(request: HttpRequest, strategy: Strategy) -> VersionForm:
     datasets = [dataset.name for dataset in datasets_visible_to(request.user)]
     versions = versions_visible_to(request.user).filter(strategy=strategy)
     number = request.GET.get("from", "")
-    source = versions.filter(number=number).first() if number.isdigit() else versions.order_by("-number").first()
+    source = (
+        versions.filter(number=number).first()
+        if number.isdecimal() and len(number) <= LONGEST_NUMBER
+        else versions.order_by("-number").first()
+    )
     model = kernels()[strategy.kernel].parameters_model
     return VersionForm(request.POST or None, model=model, datasets=datasets, initial=_initial(source))
 
@@ -87,6 +94,14 @@ def _render(request: HttpRequest, version: StrategyVersion, **forms: Any) -> Htt
         "decision_form": DecisionForm(initial={"content_hash": version.content_hash}),
         "nodes": nodes_visible_to(request.user).exists(),
     } | forms
+    shown = {
+        "decision_form": context["may_decide"],
+        "deploy_form": version.state == VersionState.APPROVED
+        and allowed(request.user, "deployments.run_deployment", version.strategy.desk),
+    }
+    for name, form in forms.items():
+        if not shown[name]:
+            say_errors(request, form)
     refused = any(form.is_bound and form.errors for form in forms.values())
     return render(request, "web/version_detail.html", context, status=422 if refused else 200)
 
