@@ -14,7 +14,8 @@ from typing import Any
 
 import flask
 from dash import Dash
-from django.http import HttpRequest, HttpResponse
+from dash.exceptions import DependencyException
+from django.http import Http404, HttpRequest, HttpResponse
 from werkzeug.test import run_wsgi_app
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def index_parts(app: Dash, visited: Visit) -> Parts:
 
 
 def answer(app: Dash, request: HttpRequest, visited: Visit, path: str) -> HttpResponse:
-    """What ``app`` answers to ``request`` at ``path`` below its root."""
+    """What ``app`` answers to ``request`` at ``path`` below its root. Raises ``Http404`` for an unknown script."""
     environ = _environ(request.method or "GET", f"/{path}", visited)
     environ |= {name: value for name, value in request.META.items() if name.startswith("HTTP_")}
     body = request.body
@@ -104,7 +105,10 @@ def answer(app: Dash, request: HttpRequest, visited: Visit, path: str) -> HttpRe
         "wsgi.input": BytesIO(body),
         "wsgi.url_scheme": request.scheme or "http",
     }
-    chunks, status, headers = run_wsgi_app(app.server.wsgi_app, environ, buffered=True)
+    try:
+        chunks, status, headers = run_wsgi_app(app.server.wsgi_app, environ, buffered=True)
+    except DependencyException:
+        raise Http404 from None
     response = HttpResponse(b"".join(chunks), status=int(status.split(" ", 1)[0]))
     del response["Content-Type"]
     for name, value in headers:

@@ -97,7 +97,7 @@ class Deployer:
             await core.command(Command.PAUSE, slot["slot"])
 
     async def _verify(self, manifest: Manifest) -> None:
-        """Once for each content, not for each hash: what arrives changed under the old hash is no longer that content."""
+        """Once for each content, not for each hash: what comes changed under the old hash is another content."""
         if self._verified.get(manifest.deployment) != manifest:
             await asyncio.to_thread(self._preparation.verify, manifest)
             self._verified[manifest.deployment] = manifest

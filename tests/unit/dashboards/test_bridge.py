@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from dash import Dash, Input, Output, html
+from django.http import Http404
 from django.test import RequestFactory
 
 from dashboards import bridge
@@ -48,6 +49,12 @@ def test_a_script_can_be_asked_of_a_fresh_process(app: Dash) -> None:
     assert answer.status_code == 200
     assert "javascript" in answer["Content-Type"]
     assert "max-age" in answer["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", ["nothing/x.js", "../x", "dash/nothing.js"])
+def test_a_script_that_no_page_has_is_not_found(app: Dash, path: str) -> None:
+    with pytest.raises(Http404):
+        bridge.answer(app, RequestFactory().get("/"), VISIT, bridge.SUITES + path)
 
 
 def test_the_layout_is_made_for_who_asks(app: Dash) -> None:

@@ -122,6 +122,14 @@ def test_what_does_not_exist_is_not_found(people: SimpleNamespace, signed_in: Ca
     assert client.post(f"/deployments/{nobody}/explode/").status_code == 404
 
 
+def test_a_null_character_in_a_filter_finds_nothing_and_breaks_nothing(
+    people: SimpleNamespace, signed_in: Callable[..., Client]
+) -> None:
+    for name in ("actor", "action", "object"):
+        answer = signed_in(people.risk_officer).get(reverse("audit-list"), {name: "a\0b"})
+        assert answer.status_code == 200
+
+
 def test_the_rail_shows_what_the_role_may_open(people: SimpleNamespace, signed_in: Callable[..., Client]) -> None:
     audit = reverse("audit-list")
     assert f'href="{audit}"' in signed_in(people.risk_officer).get("/").content.decode()

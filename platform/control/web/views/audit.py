@@ -15,7 +15,7 @@ ROWS = 100
 @page("audit.view_auditrow")
 def audit_list(request: HttpRequest) -> HttpResponse:
     rows = rows_visible_to(request.user)
-    wanted = {name: request.GET.get(name, "").strip() for name in ("actor", "action", "object")}
+    wanted = {name: request.GET.get(name, "").replace("\0", "").strip() for name in ("actor", "action", "object")}
     if wanted["actor"]:
         rows = rows.filter(actor_name__icontains=wanted["actor"])
     if wanted["action"]:
