@@ -18,6 +18,7 @@ import msgspec
 
 from engine.core.events import PRICE_SCALE as PRICE_SCALE
 
+Side = Literal["buy", "sell"]
 DesiredState = Literal["running", "paused", "stopped", "flat"]
 StrategyStateName = Literal["loading", "running", "paused", "flattening", "stopped", "faulted", "refused"]
 
@@ -130,7 +131,7 @@ class OrderReport(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
     order_id: int
     state: str  # sent, accepted, partially_filled, filled, cancelled, rejected
     symbol: str
-    side: Literal["buy", "sell"]
+    side: Side
     price: int
     qty: int
     filled: int
@@ -146,7 +147,7 @@ class FillReport(msgspec.Struct, frozen=True, tag="fill", tag_field="kind"):
     execution_id: int  # the venue's match number
     trade_date: int  # yyyymmdd
     symbol: str
-    side: Literal["buy", "sell"]
+    side: Side
     price: int
     qty: int
 
@@ -241,3 +242,8 @@ def payload_hash(reports: list[Report]) -> str:
 
 def batch(journal: str, first: int, last: int, reports: list[Report]) -> ReportBatch:
     return ReportBatch(journal, first, last, payload_hash(reports), reports)
+
+
+def side_name(sign: int) -> Side:
+    """The word for an order's or a fill's side, +1 or -1."""
+    return "buy" if sign > 0 else "sell"

@@ -16,6 +16,7 @@ from engine.backtest.statistics import DAYS_A_YEAR, equity_statistics
 from engine.content import canonical_json
 from engine.core.events import EVENT, PRICE_SCALE, Kind
 from engine.core.limits import Level, Limit
+from engine.messages import side_name
 
 MONEY = pa.decimal128(20, 4)
 
@@ -116,7 +117,7 @@ class Ledger:
                 "date": _dates(fills["ts_event"]),
                 "order_id": pa.array(fills["order_id"]),
                 "symbol": [self._symbols[instrument] for instrument in fills["instrument"]],
-                "side": ["buy" if side > 0 else "sell" for side in fills["side"]],
+                "side": [side_name(side) for side in fills["side"]],
                 "price": _money_column(fills["price"]),
                 "qty": pa.array(fills["qty"]),
                 "notional": _money_column(fills["price"] * fills["qty"]),

@@ -32,10 +32,11 @@ from engine.live.feed import MarketFeed, stale_event
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
-from engine.live.reports import STATE_NAMES, decode_manifest
+from engine.live.reports import STATE_NAMES
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.venue_clock import VenueClock
 from engine.live.warm import warm
+from engine.strategies.load import decode_manifest
 
 log = logging.getLogger("engine.core")
 

@@ -7,7 +7,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,10 +27,13 @@ from engine.messages import (
     PositionReport,
     RejectReport,
     Report,
+    Side,
     SignalReport,
     StateReport,
     StrategyStateName,
+    side_name,
 )
+from engine.strategies.load import decode_manifest
 from engine.strategies.registry import strategy as registered
 
 MICRO = 1_000_000
@@ -84,14 +87,12 @@ WANTED = frozenset(
     }
 )
 
-decode_manifest = msgspec.json.Decoder(Manifest).decode
-
 
 @dataclass
 class _Order:
     deployment: str
     symbol: str
-    side: Literal["buy", "sell"]
+    side: Side
     price: int
     qty: int
     parent_id: int
@@ -192,7 +193,7 @@ class Reporter:
             self._orders[order.order_id] = _Order(
                 deployment=slot.manifest.deployment if slot else "",
                 symbol=self.instruments[order.instrument],
-                side="buy" if order.side > 0 else "sell",
+                side=side_name(order.side),
                 price=order.price,
                 qty=order.qty,
                 parent_id=order.parent,
@@ -247,7 +248,7 @@ class Reporter:
         self._orders[int(record["order_id"])] = _Order(
             deployment=self._name(record),
             symbol=self._symbol(record),
-            side=_side(record),
+            side=side_name(record["side"]),
             price=int(record["price"]),
             qty=int(record["qty"]),
             parent_id=int(record["ref"]),
@@ -273,7 +274,7 @@ class Reporter:
             execution_id=int(record["ref"]),
             trade_date=order.trade_date if order else self.session_date,
             symbol=self._symbol(record),
-            side=_side(record),
+            side=side_name(record["side"]),
             price=int(record["price"]),
             qty=qty,
         )
@@ -365,7 +366,3 @@ class Reporter:
         code = int(record["code"])
         name = Anomaly(code).name.lower() if code in set(Anomaly) else f"anomaly_{code}"
         return [AnomalyReport(number, int(record["ts_event"]), name, int(record["value"]), int(record["ref"]))]
-
-
-def _side(record: Any) -> Literal["buy", "sell"]:
-    return "buy" if record["side"] > 0 else "sell"
