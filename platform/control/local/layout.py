@@ -75,9 +75,7 @@ class Layout:
     def write_configs(self, ports: Mapping[str, int], symbols: list[str], day_seconds: float) -> None:
         """The two configuration files, from this run's ports. The account's password is made once and kept."""
         account = {"username": ACCOUNT, "password": secret(self.var / "secrets" / "exchange-account")[:10]}
-        accounts = self.var / "secrets" / "exchange-accounts.json"
         write_atomically(self.account_file, json.dumps(account))
-        write_atomically(accounts, json.dumps([account]))
         receiver = f"{LOOPBACK}:{ports['PORT_ENGINE_ITCH']}"
         exchange: dict[str, Any] = {
             "var": str(self.var),
@@ -90,7 +88,7 @@ class Layout:
             "port_itch": ports["PORT_ITCH"],
             "port_ouch": ports["PORT_OUCH"],
             "receivers": [receiver],
-            "accounts_file": str(accounts),
+            "accounts_file": str(self.account_file),
         }
         engine: dict[str, Any] = {
             "node": NODE,

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from control.local.failures import missing
 
@@ -29,8 +30,9 @@ def service_user() -> str | None:
     return ORDINARY
 
 
-def group_of(user: str) -> int:
-    return pwd.getpwnam(user).pw_gid
+def run_as(user: str | None) -> dict[str, Any]:
+    """What ``subprocess`` needs to run something as ``user``, in its own group alone (None: as we are)."""
+    return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def reachable(path: Path, user: str | None) -> bool:
@@ -38,7 +40,7 @@ def reachable(path: Path, user: str | None) -> bool:
     if user is None:
         return os.access(path, os.X_OK)
     test = shutil.which("test") or "/usr/bin/test"
-    done = subprocess.run([test, "-x", str(path)], user=user, group=group_of(user), extra_groups=[], cwd="/")
+    done = subprocess.run([test, "-x", str(path)], cwd="/", **run_as(user))
     return done.returncode == 0
 
 
@@ -85,7 +87,8 @@ def remove_home(var: Path, name: str) -> None:
 def give_file(path: Path, user: str | None) -> None:
     """Let the account that a server runs as own a file."""
     if user is not None:
-        os.chown(path, pwd.getpwnam(user).pw_uid, group_of(user))
+        account = pwd.getpwnam(user)
+        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _give(folder: Path, user: str) -> None:

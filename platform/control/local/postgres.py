@@ -18,7 +18,7 @@ import psutil
 import psycopg
 
 from control.local.failures import failed, missing
-from control.local.placement import SHARED_HOME, data_home, give_file, group_of, reachable, remove_home, service_user
+from control.local.placement import SHARED_HOME, data_home, give_file, reachable, remove_home, run_as, service_user
 from control.local.ports import LOOPBACK
 from control.local.processes import Child, end_all, say, secret, write_atomically
 
@@ -99,10 +99,7 @@ class Postgres:
         give_file(password_file, self.user)
         command = [binaries / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", password_file]
         command += ["-E", "UTF8", "--locale=C.UTF-8"] + ([] if self.durable else ["--no-sync"])
-        account: dict = {}
-        if self.user is not None:
-            account = {"user": self.user, "group": group_of(self.user), "extra_groups": []}
-        done = subprocess.run(list(map(str, command)), cwd="/", capture_output=True, text=True, **account)
+        done = subprocess.run(list(map(str, command)), cwd="/", capture_output=True, text=True, **run_as(self.user))
         password_file.unlink()
         if done.returncode:
             shutil.rmtree(data, ignore_errors=True)
@@ -222,9 +219,8 @@ def _copied(package: Path) -> Path:
 
 
 def _runs(folder: Path, user: str | None) -> bool:
-    account: dict = {} if user is None else {"user": user, "group": group_of(user), "extra_groups": []}
     try:
-        done = subprocess.run([str(folder / "postgres"), "--version"], cwd="/", capture_output=True, **account)
+        done = subprocess.run([str(folder / "postgres"), "--version"], cwd="/", capture_output=True, **run_as(user))
     except OSError:
         return False
     return done.returncode == 0

@@ -21,6 +21,8 @@ from typing import IO
 
 import psutil
 
+from control.local.placement import run_as
+
 PR_SET_PDEATHSIG = 1
 LOG_BYTES = 16 * 1024 * 1024
 MARK = "HELIOGRAPH_RUN"  # in the environment of every descendant: the var folder it belongs to
@@ -84,9 +86,6 @@ class Child:
     def start(self) -> None:
         """Start it and note its pid. Call from the main thread: the death signal follows the thread."""
         self.said_ready.clear()
-        account: dict = {}
-        if self.user is not None:
-            account = {"user": self.user, "group": _primary_group(self.user), "extra_groups": []}
         death_signal = self.death_signal
 
         def die_with_parent() -> None:
@@ -101,7 +100,7 @@ class Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=die_with_parent,
-            **account,
+            **run_as(self.user),
         )
         self._note_pid()
         assert self.process.stdout is not None
@@ -260,9 +259,3 @@ def _signal(send: Callable[[], None]) -> None:
         send()
     except psutil.NoSuchProcess:
         return
-
-
-def _primary_group(user: str) -> int:
-    import pwd
-
-    return pwd.getpwnam(user).pw_gid
