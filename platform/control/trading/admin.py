@@ -6,59 +6,57 @@ from control.administration import ReadOnlyAdmin
 from control.trading import models, selectors
 
 
+class DeploymentRowsAdmin(ReadOnlyAdmin):
+    list_select_related = ["deployment__version__strategy", "deployment__node"]
+
+
 @admin.register(models.Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.orders_visible_to)
     list_display = ["order_id", "deployment", "symbol", "side", "state", "price", "qty", "filled", "ts", "reason"]
     list_filter = ["state", "side"]
     search_fields = ["symbol", "=order_id"]
     ordering = ["-ts", "-order_id"]
-    list_select_related = ["deployment__version__strategy", "deployment__node"]
 
 
 @admin.register(models.Fill)
-class FillAdmin(ReadOnlyAdmin):
+class FillAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.fills_visible_to)
     list_display = ["execution_id", "trade_date", "deployment", "symbol", "side", "price", "qty", "order_id", "ts"]
     list_filter = ["side", "venue"]
     search_fields = ["symbol", "=execution_id", "=order_id"]
     ordering = ["-ts", "-pk"]
-    list_select_related = ["deployment__version__strategy", "deployment__node"]
 
 
 @admin.register(models.Position)
-class PositionAdmin(ReadOnlyAdmin):
+class PositionAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.positions_visible_to)
     list_display = ["symbol", "deployment", "qty", "average_cost", "realised", "fees", "ts"]
     search_fields = ["symbol"]
     ordering = ["symbol"]
-    list_select_related = ["deployment__version__strategy", "deployment__node"]
 
 
 @admin.register(models.EquityPoint)
-class EquityPointAdmin(ReadOnlyAdmin):
+class EquityPointAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.equity_visible_to)
     list_display = ["ts", "deployment", "equity", "unrealised", "realised", "gross"]
     ordering = ["-ts"]
-    list_select_related = ["deployment__version__strategy", "deployment__node"]
 
 
 @admin.register(models.SignalPoint)
-class SignalPointAdmin(ReadOnlyAdmin):
+class SignalPointAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.signals_visible_to)
     list_display = ["ts", "deployment", "pair", "z", "spread", "hedge_ratio", "stance"]
     search_fields = ["pair"]
     ordering = ["-ts", "pair"]
-    list_select_related = ["deployment__version__strategy", "deployment__node"]
 
 
 @admin.register(models.Reject)
-class RejectAdmin(ReadOnlyAdmin):
+class RejectAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.rejects_visible_to)
     list_display = ["ts", "deployment", "symbol", "limit", "level", "value", "order_value"]
     list_filter = ["limit", "level"]
     ordering = ["-ts", "-pk"]
-    list_select_related = ["deployment__version__strategy", "deployment__node"]
 
 
 @admin.register(models.Incident)
