@@ -93,10 +93,15 @@ def run_backtest(
     ``cancelled()`` turns true.
     """
     study = _study(manifest, open_history(history_root), costs, start, end)
-    formation_cache = FormationCache(Path(cache) if cache else Path(history_root) / "formations")
+
+    def interrupt() -> None:
+        if cancelled():
+            raise BacktestCancelled
+
+    formation_cache = FormationCache(Path(cache) if cache else Path(history_root) / "formations", interrupt)
     closes = Closes(*open_history(history_root).closes(manifest.data.dataset), manifest.data.data_hash)
-    artifacts = _prepare(study, closes, formation_cache, progress, cancelled)
-    ledger = _run(study, artifacts, progress, cancelled)
+    artifacts = _prepare(study, closes, formation_cache, progress, interrupt)
+    ledger = _run(study, artifacts, progress, interrupt)
     result = ledger.write(Path(out_dir), study.described)
     progress(1.0, "Done")
     return BacktestResult(_digest(study.described), result.sha256, result.statistics, result.files)
@@ -144,13 +149,12 @@ def _study(manifest: Manifest, history: History, costs: Costs, start: int | None
 
 
 def _prepare(
-    study: _Study, closes: Closes, cache: FormationCache, progress: Progress, cancelled: Callable[[], bool]
+    study: _Study, closes: Closes, cache: FormationCache, progress: Progress, interrupt: Callable[[], None]
 ) -> dict[int, bytes]:
     """The artifact of each formation date."""
     artifacts = {}
     for position, as_of in enumerate(study.formations):
-        if cancelled():
-            raise BacktestCancelled
+        interrupt()
         progress(PREPARE_SHARE * position / len(study.formations), f"Forming pairs as of {as_of}")
         artifacts[as_of] = study.strategy.prepare(
             closes, study.parameters, as_of=as_of, warm_to=as_of, instruments=study.symbols, cache=cache
@@ -158,14 +162,13 @@ def _prepare(
     return artifacts
 
 
-def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, cancelled: Callable[[], bool]) -> Ledger:
+def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, interrupt: Callable[[], None]) -> Ledger:
     """All days through the step, a year at a time: each starts with its formation."""
     engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share)
     ledger = Ledger(study.symbols, study.manifest.capital, study.costs.fee_per_share)
     loaded = False
     for position, as_of in enumerate(study.formations):
-        if cancelled():
-            raise BacktestCancelled
+        interrupt()
         progress(PREPARE_SHARE + (1 - PREPARE_SHARE) * position / len(study.formations), f"Trading {as_of // 10_000}")
         until = study.formations[position + 1] if position + 1 < len(study.formations) else 99_999_999
         days = (study.dates >= as_of if loaded else study.dates >= study.dates[0]) & (study.dates < until)

@@ -14,6 +14,7 @@ then the Dickey-Fuller statistic of ``engine.research.dickey_fuller``, which is 
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from engine.research.cache import FormationCache as _FormationCache
 from engine.research.dickey_fuller import adf_statistic
 
 MAX_PER_SYMBOL = 2
+Interrupt = Callable[[], None]
 DIGITS = 12
 MIN_DAYS = 60  # below it the lags leave the test too few rows
 
@@ -64,17 +66,20 @@ def form_pairs(
     min_half_life: float,
     max_half_life: float,
     max_per_symbol: int = MAX_PER_SYMBOL,
+    interrupt: Interrupt = lambda: None,
 ) -> list[Pair]:
     """The pairs with the smallest p-values, each symbol in at most ``max_per_symbol`` of them.
 
     ``closes`` [n, m] in any unit, missing where 0 or not finite; ``dates`` [n] ascending yyyymmdd. Looks at
     the last ``formation_days`` rows with a date before ``as_of`` (yyyymmdd) and at nothing else. Ties go by name.
+    ``interrupt`` is called before each test, and raises where nobody waits for the pairs any more.
     Raises ``BadInput`` for a parameter out of range and where there are fewer rows.
     """
     _check(max_pairs, p_value, min_half_life, max_half_life, max_per_symbol)
     window = formation_window(closes, dates, symbols, as_of=as_of, formation_days=formation_days)
     tested = []
     for fit in _fits(window, min_half_life, max_half_life):
+        interrupt()
         spread = window.logs[:, fit.a] - fit.hedge_ratio * window.logs[:, fit.b] - fit.intercept
         if not _may_pass(spread, p_value):
             continue
@@ -122,11 +127,12 @@ class FormationCache(_FormationCache[Pair]):
 
     An entry is keyed by the window's own rows, the parameters and the build of the research code, so what lies at
     or after ``as_of`` cannot change it, and a dataset that only grew keeps its formations; ``data_hash`` is noted
-    in the entry.
+    in the entry. ``interrupt`` is that of ``form_pairs``.
     """
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, interrupt: Interrupt = lambda: None) -> None:
         super().__init__(root, Pair)
+        self._interrupt = interrupt
 
     def form(
         self, data_hash: str, closes: NDArray[Any], dates: NDArray[np.int64], symbols: list[str], **parameters: Any
@@ -136,7 +142,9 @@ class FormationCache(_FormationCache[Pair]):
             closes, dates, symbols, as_of=parameters["as_of"], formation_days=parameters["formation_days"]
         )
         key = self.key("form_pairs", [window.symbols], [window.dates, window.logs], parameters)
-        return self.get(key, data_hash, lambda: form_pairs(closes, dates, symbols, **parameters))
+        return self.get(
+            key, data_hash, lambda: form_pairs(closes, dates, symbols, **parameters, interrupt=self._interrupt)
+        )
 
 
 class _Fit(NamedTuple):

@@ -164,6 +164,28 @@ def test_cancelling_leaves_no_files(history_root, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cancel_is_heard_within_a_formation(history_root, tmp_path):
+    """One formation of 500 symbols takes minutes: between formations would be too late."""
+    asked = []
+
+    def cancelled():
+        asked.append(True)
+        return len(asked) > 2  # before the first formation, before its first test, before its second one
+
+    notes = []
+    with pytest.raises(BacktestCancelled):
+        run_backtest(
+            manifest(open_history(history_root)),
+            history_root,
+            tmp_path / "out",
+            cache=tmp_path / "empty",
+            progress=lambda fraction, note: notes.append(note),
+            cancelled=cancelled,
+        )
+    assert len(notes) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_fresh_processes_without_caches_write_equal_bytes(history_root, tmp_path):
     (tmp_path / "params.json").write_text(json.dumps(PARAMETERS))
     printed = []
