@@ -77,6 +77,7 @@ class Stack:
     def start(self) -> None:
         """Bring everything up; returns when every process is ready and ``run.json`` says so."""
         self._began = time.monotonic()
+        day_seconds(os.environ)  # refused before anything is made, as a port is
         self.take_lock()
         self.clean_up()
         self.ports = allocate(os.environ)

@@ -7,6 +7,7 @@ import pytest
 from control.local.failures import Refusal
 from control.local.layout import ACCOUNT, Layout, day_seconds
 from control.local.ports import PORTS
+from control.local.stack import Stack
 from engine.live.config import load_account, load_config
 
 PORT_NUMBERS = {name: 20_000 + place for place, name in enumerate(PORTS)}
@@ -48,3 +49,13 @@ def test_symbols_are_known_only_where_their_history_is(tmp_path: Path) -> None:
 def test_a_day_has_a_sensible_length(text: str) -> None:
     with pytest.raises(Refusal, match="HELIOGRAPH_DAY_SECONDS"):
         day_seconds({"HELIOGRAPH_DAY_SECONDS": text})
+
+
+def test_a_day_of_no_sensible_length_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIOGRAPH_DAY_SECONDS", "fast")
+    layout = Layout(tmp_path / "var")
+    with pytest.raises(Refusal, match="HELIOGRAPH_DAY_SECONDS"), Stack(layout) as stack:
+        stack.start()
+    assert not layout.var.exists()
