@@ -29,6 +29,7 @@ from control.trading.models import Fill, Position
 
 STRATEGY = "PAIRS-US"
 CAPITAL = "1000000"
+SIGNATURE = "Demo: "  # begins the note of each version that the demo has made
 # Wide in shares, for adjusted prices of the early years are cents; what binds is money.
 ENVELOPE = {
     "max_order_qty": 500_000,
@@ -48,8 +49,13 @@ class Demo:
     url: str
 
     def walk(self) -> Deployment | None:
-        """Walk the path; returns what trades now, or None where somebody has stopped it."""
-        version = self._version()
+        """Walk the path; returns what trades now, or None where somebody has stopped it, or deployed something else
+        that this engine refuses."""
+        strategy = self._strategy()
+        live = Deployment.objects.filter(strategy=strategy, node__name=NODE, stopped_at__isnull=True).first()
+        if live is not None and not live.version.note.startswith(SIGNATURE):
+            return self._left_alone(live)
+        version = self._version(strategy)
         if version.state == VersionState.DRAFT:
             version = version_submit(actor=self.users["quinn"], version=version)
             tell(f"quinn submitted {version}, content hash {version.content_hash[:16]}")
@@ -65,26 +71,37 @@ class Demo:
             tell(f"rhea approved {version}: she neither wrote nor submitted it")
         return self._deployed(version)
 
-    def _version(self) -> StrategyVersion:
-        """The newest version that this code can run, or a new one."""
+    def _left_alone(self, live: Deployment) -> Deployment | None:
+        """What a person has made and deployed is theirs: the demo neither stops it nor puts anything in its place."""
+        if present_hash(live.version) == live.version.content_hash:
+            tell(f"{live} is deployed and to be {live.desired}; it goes on with its positions")
+            return live
+        tell(f"{live} was approved for another build of the engine, which refuses it: make a new version of it")
+        return None
+
+    def _strategy(self) -> Strategy:
         quinn = self.users["quinn"]
         strategy = Strategy.objects.filter(desk__name=DESK, name=STRATEGY).first()
         if strategy is None:
             strategy = strategy_create(actor=quinn, desk=Desk.objects.get(name=DESK), name=STRATEGY, kernel="pairs")
             tell(f"quinn created the strategy {STRATEGY} (pairs mean reversion) on the desk {DESK}")
-        newest = strategy.versions.order_by("-number").first()
+        return strategy
+
+    def _version(self, strategy: Strategy) -> StrategyVersion:
+        """The demo's newest version where this code can run it, or a new one. Others' drafts are not its to submit."""
+        newest = strategy.versions.filter(note__startswith=SIGNATURE).order_by("-number").first()
         reason, parameters = _why_new(newest)
         if newest is not None and not reason:
             tell(f"{newest} is {newest.state}; going on with it")
             return newest
         version = version_create(
-            actor=quinn,
+            actor=self.users["quinn"],
             strategy=strategy,
             parameters=parameters,
             envelope=ENVELOPE,
             dataset=DATASET,
             capital=CAPITAL,
-            note=reason,
+            note=SIGNATURE + reason,
         )
         tell(f"quinn created {version}: {reason}")
         return version

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from control.approvals.services import version_approve
 from control.audit.models import AuditRow
 from control.deployments.models import Deployment, Node
+from control.deployments.services import deployment_create
 from control.desks.models import Desk
 from control.local import demo as module
 from control.local.demo import Demo
 from control.strategies.models import StrategyVersion
+from control.strategies.services import version_create, version_submit
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +78,48 @@ def test_changed_code_means_a_new_version_that_says_why(demo: Demo, monkeypatch:
     assert second.version.number == 2
     assert second.version.parameters == first.version.parameters
     assert "changed since PAIRS-US v1" in second.version.note
+
+
+def a_draft_of_quinns(of: Deployment) -> StrategyVersion:
+    version = of.version
+    return version_create(
+        actor=version.created_by,
+        strategy=version.strategy,
+        parameters=version.parameters | {"entry": 2.0},
+        envelope=version.envelope,
+        dataset=version.dataset,
+        capital=version.capital,
+        note="wider entry",
+    )
+
+
+def test_a_persons_draft_is_neither_submitted_nor_approved_nor_deployed(demo: Demo) -> None:
+    first = demo.walk()
+    assert first is not None
+    draft = a_draft_of_quinns(first)
+    assert demo.walk() == first
+    draft = StrategyVersion.objects.get(pk=draft.pk)
+    assert draft.state == "draft"
+    assert Deployment.objects.count() == 1
+
+
+def test_what_a_person_has_deployed_goes_on_and_is_not_replaced_by_the_demos(
+    demo: Demo, backtest_success: Callable[[StrategyVersion], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = demo.walk()
+    assert first is not None
+    Deployment.objects.filter(pk=first.pk).update(desired="stopped", state="stopped")
+    Deployment.objects.filter(pk=first.pk).update(stopped_at=first.created_at)
+    version = version_submit(actor=demo.users["quinn"], version=a_draft_of_quinns(first))
+    backtest_success(version)
+    version_approve(actor=demo.users["rhea"], version=version, content_hash=version.content_hash)
+    theirs = deployment_create(actor=demo.users["tess"], version=version, node=first.node, capital=1_000)
+    assert demo.walk() == theirs
+    monkeypatch.setattr(module, "present_hash", lambda version: "0" * 64)
+    assert demo.walk() is None
+    theirs.refresh_from_db()
+    assert (theirs.desired, theirs.stopped_at) == ("running", None)
+    assert StrategyVersion.objects.count() == 2
 
 
 def test_what_somebody_has_stopped_stays_stopped(demo: Demo) -> None:
