@@ -58,11 +58,13 @@ class Deployer:
         return [self._applied(name, slots.get(name), names.get(name)) for name in {**names, **slots}]
 
     def _applied(self, name: str, state: StrategyStateName | None, desired: DesiredState | None) -> Applied:
-        refused = self._refused.get(name)
+        _, refused = self._refused.get(name, (None, ""))
+        if desired in ("stopped", "flat"):  # then it counts how far it has come, refused or not
+            if state is None:
+                return Applied(name, "stopped", refused or "it was never loaded")
+            return Applied(name, state, refused)
         if refused:
-            return Applied(name, state if state in ENDED else "refused", refused[1])
-        if state is None and desired in ("stopped", "flat"):
-            return Applied(name, "stopped", "it was never loaded")
+            return Applied(name, state if state in ENDED else "refused", refused)
         return Applied(name, state or "loading", self._waiting.get(name, ""))
 
     async def _one(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:

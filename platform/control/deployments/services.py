@@ -174,10 +174,12 @@ def _is_news(deployment: Deployment, report: Applied) -> bool:
 
 
 def _ends(deployment: Deployment, report: Applied) -> bool:
-    """Whether the engine no longer trades what was to end. A faulted one has stopped, but it is not flat."""
+    """Whether the engine no longer trades what was to end. One that is faulted or refused does not trade, but it is
+    not flat: what it holds is still to be sold, and an engine that has not heard of that yet says what it said before.
+    """
     if deployment.desired == Desired.STOPPED:
         return report.state in {ReportedState.STOPPED, ReportedState.REFUSED, ReportedState.FAULTED}
-    return deployment.desired == Desired.FLAT and report.state in {ReportedState.STOPPED, ReportedState.REFUSED}
+    return deployment.desired == Desired.FLAT and report.state == ReportedState.STOPPED
 
 
 def _take_in(node: Node, deployment: Deployment, report: Applied) -> None:

@@ -238,6 +238,7 @@ def test_a_stop_ends_when_the_engine_says_so(
         (services.deployment_stop, "faulted", False),
         (services.deployment_flatten, "flattening", True),
         (services.deployment_flatten, "faulted", True),
+        (services.deployment_flatten, "refused", True),
         (services.deployment_flatten, "stopped", False),
     ],
 )

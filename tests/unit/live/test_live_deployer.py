@@ -170,8 +170,18 @@ async def test_what_ran_before_and_is_refused_now_is_paused_and_can_still_be_fla
     assert world.applied()[0] == "refused"
     assert await world.desire("running") == []
     assert await world.desire("flat") == [Command.FLATTEN]
+    assert world.applied()[0] == "flattening", "it still holds something: what is refused is not over"
     world.core.status["slots"][0]["state"] = "stopped"
     assert world.applied()[0] == "stopped"
+
+
+@pytest.mark.parametrize("desired", ["stopped", "flat"])
+async def test_what_was_refused_before_it_was_loaded_is_over_at_once(world, desired):
+    world.preparation.refused = "another build"
+    await world.desire("running")
+    assert await world.desire(desired) == []
+    assert world.applied()[0] == "stopped"
+    assert "another build" in world.applied()[1]
 
 
 async def test_content_that_changes_under_its_approved_hash_is_refused_while_it_runs(world):
