@@ -47,19 +47,31 @@ class Server:
 
 @pytest.fixture
 def server(transactional_db: None) -> Iterator[Server]:
+    others = _sessions()
     running = Server()
     running.start()
     yield running
     running.stop()
-    _close_other_connections()
+    _end_sessions_but(others)
 
 
-def _close_other_connections() -> None:
-    """The server's threads keep their connections to the end of the process; the test database cannot wait so long."""
+def _sessions() -> list[int]:
+    """Backends that serve the test database, this thread's own included."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def _end_sessions_but(kept: list[int]) -> None:
+    """The server's threads keep their connections to the end of the process; the test database cannot wait so long.
+
+    What was there before the server stays: under playwright's loop this thread has another connection than outside it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL(%s)",
+            [kept],
         )
 
 
