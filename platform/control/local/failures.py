@@ -4,6 +4,7 @@ The engine has the same two errors; they are not imported from there because imp
 loads numba, and the process that supervises the others is meant to stay small.
 """
 
+import json
 from typing import Any
 
 
@@ -26,3 +27,12 @@ def missing(what: str, remedy: str) -> Refusal:
 def failed(step: str, detail: str) -> Refusal:
     """A step of the start failed for the reason in ``detail``."""
     return Refusal("step_failed", step, detail, "success", exit_code=1)
+
+
+def refusal_in(line: str) -> str:
+    """What a command says in its last line where it has refused to run (an answer for programs), as a sentence."""
+    try:
+        error = json.loads(line)["error"]
+        return f"{error['field']}: {error['value']} ({error['code']}); expected {error['expected']}"
+    except (ValueError, KeyError, TypeError):
+        return ""

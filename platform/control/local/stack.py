@@ -24,7 +24,7 @@ from typing import IO
 
 from honcho.environ import parse_procfile
 
-from control.local.failures import Refusal, failed
+from control.local.failures import Refusal, failed, refusal_in
 from control.local.layout import ROOT, Layout, day_seconds
 from control.local.ports import LOOPBACK, PORTS, allocate
 from control.local.postgres import Postgres, end_leftover
@@ -261,7 +261,8 @@ class Stack:
                     restarts.count = 0
                 delay = RESTART_DELAYS[min(restarts.count, len(RESTART_DELAYS) - 1)]
                 restarts.due, restarts.count = now + delay, restarts.count + 1
-                say("heliograph", f"{child.name} ended ({_how(child.returncode)}); starting it again in {delay:.1f} s")
+                how = ", ".join(filter(None, [_how(child.returncode), refusal_in(child.last_lines(1))]))
+                say("heliograph", f"{child.name} ended ({how}); starting it again in {delay:.1f} s")
             elif now >= restarts.due:
                 restarts.due, restarts.started = None, now
                 child.stop()  # its descendants and its log
