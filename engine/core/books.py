@@ -15,9 +15,19 @@ import numpy as np
 from numba import njit
 
 from engine.core.bits import prefetch
-from engine.core.events import Kind
-from engine.core.far_levels import FAR_BLOCK, FAR_POOL_FIELDS, ONE_ORDER, QTY_MASK, far_clear
-from engine.core.ladder import RUNGS, SIDE, SIDE_BYTES, best_level, best_price, clear_side, level_add, level_take, read_levels
+from engine.core.events import Kind, Session
+from engine.core.far_levels import FAR_BLOCK, FAR_POOL_FIELDS, ONE_ORDER, QTY_BITS, QTY_MASK, far_clear
+from engine.core.ladder import (
+    RUNGS,
+    SIDE,
+    SIDE_BYTES,
+    best_level,
+    best_price,
+    clear_side,
+    level_add,
+    level_take,
+    read_levels,
+)
 from engine.core.order_table import BUCKET, BUCKET_BYTES, EMPTY, LANES, SMALLEST, find, home_of, insert, remove, widen
 from engine.core.order_table import clear as clear_orders
 
@@ -53,7 +63,8 @@ CROWDED = 5  # and before more buckets are taken into use
 LOCKED, CROSSED = int(Touch.LOCKED), int(Touch.CROSSED)
 ADD, EXECUTE, REDUCE = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.REDUCE)
 DELETE, REPLACE = int(Kind.DELETE), int(Kind.REPLACE)
-AHEAD = 24  # events between asking for an order's cache line and applying the event
+SESSION, START_OF_MESSAGES = int(Kind.SESSION), int(Session.START_OF_MESSAGES)
+AHEAD = 12  # events between asking for an order's cache line and applying the event
 
 
 def books_dtype(instruments: int, buckets: int, far_blocks: int) -> np.dtype:
@@ -65,6 +76,11 @@ def books_dtype(instruments: int, buckets: int, far_blocks: int) -> np.dtype:
         raise ValueError(f"buckets must be a power of two, got {buckets}")
     return np.dtype(
         [
+            ("orders", BUCKET, (buckets,)),  # first: a bucket is a cache line where the array begins on one
+            ("rungs", "<i8", (2 * instruments, RUNGS)),
+            ("sides", SIDE, (2 * instruments,)),
+            ("far", FAR_BLOCK, (far_blocks + 1,)),
+            ("touch_state", "i1", (-(-instruments // 8) * 8,)),  # Touch
             ("count", "<i8"),  # orders that rest
             ("mask", "<i8"),  # buckets of ``orders`` in use, less one
             ("room", "<i8"),  # orders that they hold before more are taken into use
@@ -74,11 +90,6 @@ def books_dtype(instruments: int, buckets: int, far_blocks: int) -> np.dtype:
             ("crossed", "<i8"),  # and crossed
             ("placed", "<i8"),  # times that a ladder was placed
             *FAR_POOL_FIELDS,
-            ("touch_state", "i1", (-(-instruments // 8) * 8,)),
-            ("sides", SIDE, (2 * instruments,)),
-            ("rungs", "<i8", (2 * instruments, RUNGS)),
-            ("far", FAR_BLOCK, (far_blocks + 1,)),
-            ("orders", BUCKET, (buckets,)),
         ],
         align=True,
     )
@@ -150,8 +161,9 @@ def apply_order(books, instrument, kind, side, order_id, price, qty, old_id):
         if side == 0:
             return _refuse(books, MALFORMED)
         return _enter(books, 2 * instrument + (side < 0), order_id, price, qty)
-    index, lane = find(books.orders, old_id if kind == REPLACE else order_id, books.mask)
-    if lane == LANES:
+    wanted = old_id if kind == REPLACE else order_id
+    index, lane = find(books.orders, wanted, books.mask)
+    if lane == LANES or wanted == EMPTY:
         return _refuse(books, UNKNOWN)
     bucket = books.orders[index]
     row, answer, resting = np.int64(bucket.row[lane]), np.int64(bucket.price[lane]), np.int64(bucket.qty[lane])
@@ -182,37 +194,6 @@ def apply(books, event):
     return apply_order(books, instrument, kind, side, event.order_id, event.price, event.qty, event.ref)
 
 
-@njit(cache=True, forceinline=True)
-def _expect(books, event):
-    """Asks for the cache lines of the event's order (a replace has two) and of its book's sides."""
-    orders = books.orders.ctypes.data
-    prefetch(orders + home_of(event.order_id, books.mask) * BUCKET_BYTES)
-    prefetch(orders + home_of(event.ref, books.mask) * BUCKET_BYTES)
-    prefetch(books.sides.ctypes.data + event.instrument * (2 * SIDE_BYTES))
-
-
-@njit(cache=True, nogil=True)
-def apply_events(books, events, count):
-    """Applies the book events among ``events[:count]``, others are passed over; ``books`` is an array of one."""
-    book = books[0]
-    for index in range(min(AHEAD, count)):
-        _expect(book, events[index])
-    for index in range(count):
-        if index + AHEAD < count:
-            _expect(book, events[index + AHEAD])
-        event = events[index]
-        if ADD <= event.kind <= REPLACE:
-            instrument, kind, side = np.int64(event.instrument), np.int64(event.kind), np.int64(event.side)
-            apply_order(book, instrument, kind, side, event.order_id, event.price, event.qty, event.ref)
-
-
-@njit(cache=True)
-def touch(books, instrument, side):
-    """(price, shares) of the best level, (0, 0) when the side is empty."""
-    price, level = best_level(books, 2 * np.int64(instrument) + side)
-    return price, level & QTY_MASK
-
-
 @njit(cache=True)
 def clear(books):
     """Forgets every order: a new trading day begins with empty books. Counters go on."""
@@ -225,3 +206,68 @@ def clear(books):
     books.count = 0
     books.mask = 0
     books.room = 0
+
+
+@njit(cache=True, forceinline=True)
+def _expect(books, event):
+    """Asks for the cache lines of the event's order (a replace has two) and of its book's sides."""
+    orders = books.orders.ctypes.data
+    prefetch(orders + home_of(event.order_id, books.mask) * BUCKET_BYTES)
+    prefetch(orders + home_of(event.ref, books.mask) * BUCKET_BYTES)
+    prefetch(books.sides.ctypes.data + event.instrument * (2 * SIDE_BYTES))
+
+
+@njit(cache=True, nogil=True)
+def apply_events(books, events, count):
+    """Applies the book events among ``events[:count]``; ``books`` is an array of one.
+
+    A new trading day clears the books, other events are passed over. Instruments must be within the books' capacity.
+    """
+    book = books[0]
+    for index in range(min(AHEAD, count)):
+        _expect(book, events[index])
+    for index in range(count):
+        if index + AHEAD < count:
+            _expect(book, events[index + AHEAD])
+        event = events[index]
+        if ADD <= event.kind <= REPLACE:
+            instrument, kind, side = np.int64(event.instrument), np.int64(event.kind), np.int64(event.side)
+            apply_order(book, instrument, kind, side, event.order_id, event.price, event.qty, event.ref)
+        elif event.kind == SESSION and event.code == START_OF_MESSAGES:
+            clear(book)
+
+
+@njit(cache=True)
+def touch(books, instrument, side):
+    """(price, shares) of the best level, (0, 0) when the side is empty."""
+    price, level = best_level(books, 2 * np.int64(instrument) + side)
+    return price, level & QTY_MASK
+
+
+@njit(cache=True, nogil=True)
+def depth(books, instrument, side, prices, shares):
+    """The best ``len(prices)`` levels of a side, best first, into two int64 arrays; returns how many there are."""
+    count = read_levels(books, 2 * np.int64(instrument) + side, prices, shares)
+    for level in range(count):
+        shares[level] &= QTY_MASK
+    return count
+
+
+def book_content(books: np.void) -> tuple[list[tuple], list[tuple]]:
+    """All that the books hold, sorted: orders (id, instrument, side, price, shares) and levels (instrument, side,
+    price, shares, orders). Equal to ``ReferenceBooks.content`` of the same messages."""
+    orders = [
+        (int(order_id), int(row) >> 1, int(row) & 1, int(price), int(qty))
+        for bucket in books["orders"][books["orders"]["order_id"].any(axis=1)]
+        for order_id, qty, price, row in zip(*(bucket[name] for name in BUCKET.names[:4]), strict=True)
+        if order_id != EMPTY
+    ]
+    prices, levels = np.zeros(len(orders) + 1, np.int64), np.zeros(len(orders) + 1, np.int64)
+    shown = []
+    for row in {2 * instrument + side for _, instrument, side, _, _ in orders}:
+        count = read_levels(books, row, prices, levels)
+        shown += [
+            (row >> 1, row & 1, int(price), int(level) & QTY_MASK, int(level) >> QTY_BITS)
+            for price, level in zip(prices[:count], levels[:count], strict=True)
+        ]
+    return sorted(orders), sorted(shown)
