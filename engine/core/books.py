@@ -95,6 +95,11 @@ def books_dtype(instruments: int, buckets: int, far_blocks: int) -> np.dtype:
     )
 
 
+# A whole market's day; pages that no order needs are never touched. The live core's are ``engine.core.state.BOOKS``.
+LARGE_INSTRUMENTS = 16_384
+LARGE = books_dtype(instruments=LARGE_INSTRUMENTS, buckets=1 << 20, far_blocks=1 << 16)  # 2.4 million orders
+
+
 @njit(cache=True)
 def _refuse(books, reason):
     books.refused[reason] += 1
@@ -169,7 +174,7 @@ def apply_order(books, instrument, kind, side, order_id, price, qty, old_id):
     row, answer, resting = np.int64(bucket.row[lane]), np.int64(bucket.price[lane]), np.int64(bucket.qty[lane])
     if row >> 1 != instrument:
         return _refuse(books, ELSEWHERE)
-    taken = qty if kind == EXECUTE or kind == REDUCE else resting  # noqa: PLR1714
+    taken = qty if kind in (EXECUTE, REDUCE) else resting
     if taken <= 0:
         return _refuse(books, MALFORMED)
     if taken < resting:
@@ -256,10 +261,11 @@ def depth(books, instrument, side, prices, shares):
 def book_content(books: np.void) -> tuple[list[tuple], list[tuple]]:
     """All that the books hold, sorted: orders (id, instrument, side, price, shares) and levels (instrument, side,
     price, shares, orders). Equal to ``ReferenceBooks.content`` of the same messages."""
+    lanes = ("order_id", "row", "price", "qty")
+    taken = books["orders"][books["orders"]["order_id"].any(axis=1)]
     orders = [
-        (int(order_id), int(row) >> 1, int(row) & 1, int(price), int(qty))
-        for bucket in books["orders"][books["orders"]["order_id"].any(axis=1)]
-        for order_id, qty, price, row in zip(*(bucket[name] for name in BUCKET.names[:4]), strict=True)
+        (order_id, row >> 1, row & 1, price, qty)
+        for order_id, row, price, qty in zip(*(taken[name].ravel().tolist() for name in lanes), strict=True)
         if order_id != EMPTY
     ]
     prices, levels = np.zeros(len(orders) + 1, np.int64), np.zeros(len(orders) + 1, np.int64)

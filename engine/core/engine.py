@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.carry import carry_in, decode_carried
 from engine.core import memory
+from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
 from engine.core.state import (
     ARTIFACT_BYTES,

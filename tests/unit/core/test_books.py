@@ -226,7 +226,8 @@ def test_a_batch_of_events_does_what_the_events_do_one_by_one_and_a_new_day_clea
         if index == 300:
             books.clear(single[0])
         elif event["kind"] != Kind.TRADE:
-            books.apply(single[0], event)
+            kind, side, order, price = (int(event[name]) for name in ("kind", "side", "order_id", "price"))
+            apply(single[0], kind, side=side, order=order, price=price, qty=100)
     assert batch.tobytes() == single.tobytes()
     assert int(batch[0]["count"]) > 10
 
