@@ -136,15 +136,19 @@ def _make_room(books):
 
 
 @njit(cache=True, forceinline=True)
-def _enter(books, row, order_id, price, qty):
-    """Rests an order; its price, or minus the Refusal."""
+def _refusal_of_new(books, order_id, price, qty):
+    """Why an order cannot be made, 0 when it can."""
     if order_id == EMPTY or not (0 < price <= MAX_PRICE and 0 < qty <= MAX_QTY):
-        return _refuse(books, MALFORMED)
+        return MALFORMED
+    _, lane = find(books.orders, order_id, books.mask)
+    return DUPLICATE if lane < LANES else 0
+
+
+@njit(cache=True, forceinline=True)
+def _rest(books, row, order_id, price, qty):
+    """Rests an order of which `_refusal_of_new` has nothing to say; its price, or minus the Refusal."""
     if books.count >= books.room and not _make_room(books):
         return _refuse(books, TABLE_FULL)
-    _, lane = find(books.orders, order_id, books.mask)
-    if lane < LANES:
-        return _refuse(books, DUPLICATE)
     if not level_add(books, row, price, ONE_ORDER + qty):
         return _refuse(books, LEVELS_FULL)
     insert(books.orders, order_id, qty, price, row, books.mask)
@@ -155,38 +159,51 @@ def _enter(books, row, order_id, price, qty):
     return price
 
 
+@njit(cache=True)
+def _put_back(books, row, order_id, price, qty):
+    """Rests an order again that was taken off a moment ago, so that there is room for it."""
+    level_add(books, row, price, ONE_ORDER + qty)
+    insert(books.orders, order_id, qty, price, row, books.mask)
+    books.count += 1
+
+
 @njit(cache=True, forceinline=True)
 def apply_order(books, instrument, kind, side, order_id, price, qty, old_id):
     """One book event, by its fields; the resting order's price, or minus the Refusal.
 
-    ``side`` (+1 bid, -1 ask) is read for ADD alone, ``old_id`` for REPLACE. A refused new order of a REPLACE leaves
-    neither order. EXECUTE and REDUCE take ``qty`` shares off; the order goes when none are left.
+    ``side`` (+1 bid, -1 ask) is read for ADD alone, ``old_id`` for REPLACE. EXECUTE and REDUCE take ``qty`` shares off;
+    the order goes when none are left. What is refused changes nothing.
     """
-    if kind == ADD:
-        if side == 0:
+    if kind in (ADD, REPLACE):
+        refusal = _refusal_of_new(books, order_id, price, qty)
+        if refusal or (kind == ADD and side == 0):
+            return _refuse(books, refusal or MALFORMED)
+    row = 2 * instrument + (side < 0)
+    answer = taken = np.int64(0)
+    if kind != ADD:
+        wanted = old_id if kind == REPLACE else order_id
+        index, lane = find(books.orders, wanted, books.mask)
+        if lane == LANES or wanted == EMPTY:
+            return _refuse(books, UNKNOWN)
+        bucket = books.orders[index]
+        row, answer, resting = np.int64(bucket.row[lane]), np.int64(bucket.price[lane]), np.int64(bucket.qty[lane])
+        if row >> 1 != instrument:
+            return _refuse(books, ELSEWHERE)
+        taken = qty if kind in (EXECUTE, REDUCE) else resting
+        if taken <= 0:
             return _refuse(books, MALFORMED)
-        return _enter(books, 2 * instrument + (side < 0), order_id, price, qty)
-    wanted = old_id if kind == REPLACE else order_id
-    index, lane = find(books.orders, wanted, books.mask)
-    if lane == LANES or wanted == EMPTY:
-        return _refuse(books, UNKNOWN)
-    bucket = books.orders[index]
-    row, answer, resting = np.int64(bucket.row[lane]), np.int64(bucket.price[lane]), np.int64(bucket.qty[lane])
-    if row >> 1 != instrument:
-        return _refuse(books, ELSEWHERE)
-    taken = qty if kind in (EXECUTE, REDUCE) else resting
-    if taken <= 0:
-        return _refuse(books, MALFORMED)
-    if taken < resting:
-        bucket.qty[lane] = resting - taken
-        level_take(books, row, answer, taken)
-    else:
-        books.excess += taken > resting
-        remove(books.orders, index, lane, books.mask)
-        books.count -= 1
-        level_take(books, row, answer, ONE_ORDER + resting)
-    if kind == REPLACE:
-        answer = _enter(books, row, order_id, price, qty)
+        if taken < resting:
+            bucket.qty[lane] = resting - taken
+            level_take(books, row, answer, taken)
+        else:
+            books.excess += taken > resting
+            remove(books.orders, index, lane, books.mask)
+            books.count -= 1
+            level_take(books, row, answer, ONE_ORDER + resting)
+    if kind in (ADD, REPLACE):
+        old_price, answer = answer, _rest(books, row, order_id, price, qty)
+        if answer < 0 and kind == REPLACE:
+            _put_back(books, row, old_id, old_price, taken)
     if books.touch_state[instrument]:
         _watch_touch(books, instrument)
     return answer
@@ -258,6 +275,15 @@ def depth(books, instrument, side, prices, shares):
     return count
 
 
+def levels_of(books: np.void, instrument: int, side: int) -> list[tuple[int, int, int]]:
+    """(price, shares, orders) of all levels of a side, best first."""
+    most = RUNGS + int(books["sides"][2 * instrument + side]["far_levels"])
+    prices, levels = np.zeros(most, np.int64), np.zeros(most, np.int64)
+    count = read_levels(books, 2 * instrument + side, prices, levels)
+    found = zip(prices[:count].tolist(), levels[:count].tolist(), strict=True)
+    return [(price, level & QTY_MASK, level >> QTY_BITS) for price, level in found]
+
+
 def book_content(books: np.void) -> tuple[list[tuple], list[tuple]]:
     """All that the books hold, sorted: orders (id, instrument, side, price, shares) and levels (instrument, side,
     price, shares, orders). Equal to ``ReferenceBooks.content`` of the same messages."""
@@ -268,12 +294,5 @@ def book_content(books: np.void) -> tuple[list[tuple], list[tuple]]:
         for order_id, row, price, qty in zip(*(taken[name].ravel().tolist() for name in lanes), strict=True)
         if order_id != EMPTY
     ]
-    prices, levels = np.zeros(len(orders) + 1, np.int64), np.zeros(len(orders) + 1, np.int64)
-    shown = []
-    for row in {2 * instrument + side for _, instrument, side, _, _ in orders}:
-        count = read_levels(books, row, prices, levels)
-        shown += [
-            (row >> 1, row & 1, int(price), int(level) & QTY_MASK, int(level) >> QTY_BITS)
-            for price, level in zip(prices[:count], levels[:count], strict=True)
-        ]
-    return sorted(orders), sorted(shown)
+    sides = {(instrument, side) for _, instrument, side, _, _ in orders}
+    return sorted(orders), sorted((*side, *level) for side in sides for level in levels_of(books, *side))

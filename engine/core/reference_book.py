@@ -26,10 +26,16 @@ class ReferenceBooks:
 
     def apply(self, instrument: int, kind: int, side: int, order_id: int, price: int, qty: int, old_id: int = 0) -> int:
         """The resting order's price, or minus the Refusal, which is counted."""
+        if kind in (Kind.ADD, Kind.REPLACE):
+            if order_id == 0 or not (0 < price <= MAX_PRICE and 0 < qty <= MAX_QTY):
+                return self._refuse(Refusal.MALFORMED)
+            if order_id in self.orders:
+                return self._refuse(Refusal.DUPLICATE)
         if kind == Kind.ADD:
             if side == 0:
                 return self._refuse(Refusal.MALFORMED)
-            return self._enter(RestingOrder(instrument, 0 if side > 0 else 1, price, qty), order_id)
+            self.orders[order_id] = RestingOrder(instrument, 0 if side > 0 else 1, price, qty)
+            return price
         wanted = old_id if kind == Kind.REPLACE else order_id
         order = self.orders.get(wanted)
         if order is None:
@@ -39,8 +45,8 @@ class ReferenceBooks:
         if kind in (Kind.DELETE, Kind.REPLACE):
             del self.orders[wanted]
             if kind == Kind.REPLACE:
-                return self._enter(RestingOrder(instrument, order.side, price, qty), order_id)
-            return order.price
+                self.orders[order_id] = RestingOrder(instrument, order.side, price, qty)
+            return price if kind == Kind.REPLACE else order.price
         if qty <= 0:
             return self._refuse(Refusal.MALFORMED)
         self.excess += qty > order.qty
@@ -73,14 +79,6 @@ class ReferenceBooks:
         for _, instrument, side, price, qty in orders:
             totals.setdefault((instrument, side, price), []).append(qty)
         return orders, sorted((*key, sum(qtys), len(qtys)) for key, qtys in totals.items())
-
-    def _enter(self, order: RestingOrder, order_id: int) -> int:
-        if order_id == 0 or not (0 < order.price <= MAX_PRICE and 0 < order.qty <= MAX_QTY):
-            return self._refuse(Refusal.MALFORMED)
-        if order_id in self.orders:
-            return self._refuse(Refusal.DUPLICATE)
-        self.orders[order_id] = order
-        return order.price
 
     def _refuse(self, reason: Refusal) -> int:
         self.refused[reason] += 1
