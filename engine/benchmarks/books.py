@@ -101,7 +101,6 @@ class _Bench:
     def _start(self) -> None:
         books.clear(self._books[0])
         self.feed = np.zeros(1, FEED)
-        self.feed["highest"] = -1
         set_date(self.feed[0], int(itch_file.SESSION))  # type: ignore[arg-type]
         self.locates = new_locate_map()
 

@@ -157,6 +157,17 @@ def test_when_the_far_levels_are_full_a_level_is_refused_and_room_comes_back():
     assert add(book, 99, 3_000_000) == 3_000_000
 
 
+def test_a_replace_for_which_there_is_no_room_keeps_the_old_order():
+    book = make(books.books_dtype(instruments=1, buckets=1_024, far_blocks=1))
+    answers = [add(book, order, order * 1_000_000) for order in range(1, 30)]
+    order = answers.index(-Refusal.LEVELS_FULL)  # the last one taken
+    before = books.book_content(book)
+    add(book, 50, order * 1_000_000, 3)  # its price stays when it goes, so that nothing gets free
+    between = books.book_content(book)
+    assert apply(book, Kind.REPLACE, order=99, price=77_000_000, qty=5, old=order) == -Refusal.LEVELS_FULL
+    assert books.book_content(book) == between != before
+
+
 def test_more_shares_than_a_level_counts_are_refused_not_wrapped():
     book = make(ROOMY)
     fits = ((1 << 40) - 1) // MAX_QTY
