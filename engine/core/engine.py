@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core import memory
 from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
 from engine.core.state import (
@@ -84,7 +85,7 @@ class Engine:
         reprice_after: int = 0,
     ) -> None:
         self._load = load
-        self.record = np.zeros(1, STATE)
+        self.record = memory.zeros(STATE)
         self.state = self.record[0]
         self.kernels = np.zeros(STRATEGIES, np.int64)
         self.outputs = np.zeros(OUTPUTS, EVENT)

@@ -3,16 +3,13 @@
 from numba import njit
 
 from engine.core import books
+from engine.core.books import Refusal
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.positions import mark_price
 from engine.core.state import Anomaly, Phase
 
-ADD = int(Kind.ADD)
 EXECUTE = int(Kind.EXECUTE)
-REDUCE = int(Kind.REDUCE)
-DELETE = int(Kind.DELETE)
-REPLACE = int(Kind.REPLACE)
 TRADE = int(Kind.TRADE)
 QUOTE = int(Kind.QUOTE)
 BAR = int(Kind.BAR)
@@ -24,6 +21,9 @@ SESSION_OPEN = int(Session.OPEN)
 SESSION_CLOSE = int(Session.CLOSE)
 BOOK_UNKNOWN_ORDER = int(Anomaly.BOOK_UNKNOWN_ORDER)
 BOOK_FULL = int(Anomaly.BOOK_FULL)
+BOOK_REFUSED = int(Anomaly.BOOK_REFUSED)
+UNKNOWN, ELSEWHERE = int(Refusal.UNKNOWN), int(Refusal.ELSEWHERE)
+TABLE_FULL, LEVELS_FULL = int(Refusal.TABLE_FULL), int(Refusal.LEVELS_FULL)
 PRE_OPEN, OPEN, CLOSED = int(Phase.PRE_OPEN), int(Phase.OPEN), int(Phase.CLOSED)
 
 
@@ -47,53 +47,23 @@ def on_market_data(state, out, event):
 
 @njit(cache=True)
 def _on_book_message(state, out, instrument, event):
-    kind = event.kind
-    book = state.books
-    if _is_refused(book, instrument, event):
-        emit_anomaly(state, out, BOOK_UNKNOWN_ORDER, instrument, kind, event.order_id)
-        return
-    known = True
-    if kind == ADD:
-        if not books.add(book, instrument, 0 if event.side > 0 else 1, event.order_id, event.price, event.qty):
-            emit_anomaly(state, out, BOOK_FULL, instrument, kind, event.order_id)
-    elif kind == EXECUTE:
-        resting = books.reduce(book, event.order_id, event.qty)
-        known = resting > 0
-        price = event.price if event.price > 0 else resting
-        if price > 0 and not event.flags & NON_PRINTABLE:
-            _trade(state, instrument, price, event.qty)
-    elif kind == REDUCE:
-        known = books.reduce(book, event.order_id, event.qty) > 0
-    elif kind == DELETE:
-        known = books.delete(book, event.order_id) > 0
-    elif kind == REPLACE:
-        known = books.replace(book, event.ref, event.order_id, event.price, event.qty)
-    if not known:
-        emit_anomaly(state, out, BOOK_UNKNOWN_ORDER, instrument, kind, event.order_id)
-
-
-@njit(cache=True)
-def _is_refused(book, instrument, event):
-    """Whether a message names an order that does not rest in this instrument's book, or one that cannot be made."""
-    kind = event.kind
-    if (kind != DELETE and event.qty <= 0) or (kind in (ADD, REPLACE) and event.price <= 0):
-        return True
-    if kind == ADD:
-        return False
-    resting = books.find(book.orders, event.ref if kind == REPLACE else event.order_id)
-    if resting < 0 or book.orders[resting].instrument != instrument:
-        return True
-    return kind == REPLACE and (event.order_id == 0 or books.find(book.orders, event.order_id) >= 0)
+    answer = books.apply(state.books, event)
+    if answer < 0:
+        anomaly = BOOK_REFUSED
+        if -answer in (UNKNOWN, ELSEWHERE):
+            anomaly = BOOK_UNKNOWN_ORDER
+        elif -answer in (TABLE_FULL, LEVELS_FULL):
+            anomaly = BOOK_FULL
+        emit_anomaly(state, out, anomaly, instrument, event.kind, event.order_id)
+    elif event.kind == EXECUTE and not event.flags & NON_PRINTABLE:
+        _trade(state, instrument, event.price if event.price > 0 else answer, event.qty)
 
 
 @njit(cache=True, inline="always")
 def _read_touch(state, instrument):
-    book = state.books
     market = state.market[instrument]
-    market.bid = book.levels[instrument, 0, 0].price
-    market.bid_size = book.levels[instrument, 0, 0].qty
-    market.ask = book.levels[instrument, 1, 0].price
-    market.ask_size = book.levels[instrument, 1, 0].qty
+    market.bid, market.bid_size = books.touch(state.books, instrument, 0)
+    market.ask, market.ask_size = books.touch(state.books, instrument, 1)
 
 
 @njit(cache=True, inline="always")

@@ -1,6 +1,11 @@
 """The book written to be obviously right: dicts, sorted at every question. The measure of ``engine.core.books``."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import astuple, dataclass
+from hashlib import sha256
+
+from engine.core.books import MAX_PRICE, MAX_QTY, Refusal, Touch
+from engine.core.events import Kind
 
 
 @dataclass
@@ -12,33 +17,43 @@ class RestingOrder:
 
 
 class ReferenceBooks:
-    """The same operations as ``engine.core.books``, with the same answers."""
+    """The same messages as ``engine.core.books``, with the same answers; it is never full."""
 
     def __init__(self) -> None:
         self.orders: dict[int, RestingOrder] = {}
+        self.refused: Counter[Refusal] = Counter()
+        self.excess = 0
 
-    def add(self, instrument: int, side: int, order_id: int, price: int, qty: int) -> bool:
-        if order_id == 0 or order_id in self.orders:
-            return False
-        self.orders[order_id] = RestingOrder(instrument, side, price, qty)
-        return True
-
-    def reduce(self, order_id: int, qty: int) -> int:
-        order = self.orders.get(order_id)
+    def apply(self, instrument: int, kind: int, side: int, order_id: int, price: int, qty: int, old_id: int = 0) -> int:
+        """The resting order's price, or minus the Refusal, which is counted."""
+        if kind in (Kind.ADD, Kind.REPLACE):
+            if order_id == 0 or not (0 < price <= MAX_PRICE and 0 < qty <= MAX_QTY):
+                return self._refuse(Refusal.MALFORMED)
+            if order_id in self.orders:
+                return self._refuse(Refusal.DUPLICATE)
+        if kind == Kind.ADD:
+            if side == 0:
+                return self._refuse(Refusal.MALFORMED)
+            self.orders[order_id] = RestingOrder(instrument, 0 if side > 0 else 1, price, qty)
+            return price
+        wanted = old_id if kind == Kind.REPLACE else order_id
+        order = self.orders.get(wanted)
         if order is None:
-            return 0
+            return self._refuse(Refusal.UNKNOWN)
+        if order.instrument != instrument:
+            return self._refuse(Refusal.ELSEWHERE)
+        if kind in (Kind.DELETE, Kind.REPLACE):
+            del self.orders[wanted]
+            if kind == Kind.REPLACE:
+                self.orders[order_id] = RestingOrder(instrument, order.side, price, qty)
+            return price if kind == Kind.REPLACE else order.price
+        if qty <= 0:
+            return self._refuse(Refusal.MALFORMED)
+        self.excess += qty > order.qty
         order.qty -= qty
         if order.qty <= 0:
-            del self.orders[order_id]
+            del self.orders[wanted]
         return order.price
-
-    def delete(self, order_id: int) -> int:
-        order = self.orders.pop(order_id, None)
-        return order.price if order else 0
-
-    def replace(self, old_id: int, new_id: int, price: int, qty: int) -> bool:
-        order = self.orders.pop(old_id, None)
-        return order is not None and self.add(order.instrument, order.side, new_id, price, qty)
 
     def clear(self) -> None:
         self.orders.clear()
@@ -50,3 +65,31 @@ class ReferenceBooks:
             if (order.instrument, order.side) == (instrument, side):
                 prices.setdefault(order.price, []).append(order.qty)
         return [(price, sum(qtys), len(qtys)) for price, qtys in sorted(prices.items(), reverse=side == 0)]
+
+    def touch_state(self, instrument: int) -> Touch:
+        bids, asks = self.levels(instrument, 0), self.levels(instrument, 1)
+        if not bids or not asks or bids[0][0] < asks[0][0]:
+            return Touch.ORDINARY
+        return Touch.LOCKED if bids[0][0] == asks[0][0] else Touch.CROSSED
+
+    def content(self) -> tuple[list[tuple], list[tuple]]:
+        """Sorted orders (id, instrument, side, price, shares) and levels (instrument, side, price, shares, orders)."""
+        orders = sorted((order_id, *astuple(order)) for order_id, order in self.orders.items())
+        totals: dict[tuple[int, int, int], list[int]] = {}
+        for _, instrument, side, price, qty in orders:
+            totals.setdefault((instrument, side, price), []).append(qty)
+        return orders, sorted((*key, sum(qtys), len(qtys)) for key, qtys in totals.items())
+
+    def _refuse(self, reason: Refusal) -> int:
+        self.refused[reason] += 1
+        return -int(reason)
+
+
+def content_hash(content: tuple[list[tuple], list[tuple]]) -> str:
+    """SHA-256 (hex) of a content, of the reference's or of ``books.book_content``."""
+    digest = sha256()
+    for rows in content:
+        digest.update(len(rows).to_bytes(8, "little"))
+        for row in rows:
+            digest.update(",".join(map(str, row)).encode() + b"\n")
+    return digest.hexdigest()

@@ -48,6 +48,7 @@ class Anomaly(IntEnum):
     BOOK_UNKNOWN_ORDER = 6
     BOOK_FULL = 7
     OVERFILL = 8
+    BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -124,10 +125,11 @@ SLOT = np.dtype(
     ]
 )
 
-BOOKS = books_dtype(instruments=INSTRUMENTS, orders=1 << 16, levels=256)
+BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000)  # 73,728 orders; 3.1 MB
 
 STATE = np.dtype(
     [
+        ("books", BOOKS),  # first: its buckets are cache lines
         ("now", "<i8"),
         ("date", "<i8"),
         ("phase", "<i8"),
@@ -150,7 +152,6 @@ STATE = np.dtype(
         ("slots", SLOT, (STRATEGIES,)),
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
         ("health", health_dtype(INSTRUMENTS)),
-        ("books", BOOKS),
     ]
 )
 

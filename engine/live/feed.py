@@ -12,9 +12,10 @@ import numpy as np
 from engine.core.events import EVENT, Kind
 from engine.live.recovery import InputState
 from engine.protocols import moldudp64
-from engine.protocols.feed import new_feed, new_locate_map, set_date, symbol_keys
+from engine.protocols.feed import FEED, new_locate_map, set_date, symbol_keys
 from engine.protocols.itch_events import decode_block
 from engine.protocols.layout import WireError
+from engine.protocols.moldudp64_inorder import InOrder
 from engine.protocols.moldudp64_receiver import (
     Data,
     GapFilled,
@@ -51,12 +52,15 @@ class MarketFeed:
         self.receiver = Receiver(Settings(give_up=GIVE_UP_NS))
         self.heard_at = 0  # steady time of the newest datagram, 0 for none
         self._symbols = symbol_keys(symbols)
-        self._feed = new_feed()
+        self._feeds = np.zeros(1, FEED)
+        self._feed = self._feeds[0]
         self._locates = new_locate_map()
         self._resume: InputState | None = resume if resume.feed_date else None
         self._skip = 0
         self._lost = False
         self._buffer = np.zeros(EVENTS_AT_ONCE, EVENT)
+        self._in_order = InOrder(self.receiver)
+        self._end = np.zeros(1, np.int64)
 
     @property
     def date(self) -> int:
@@ -66,14 +70,29 @@ class MarketFeed:
     def warm(self) -> None:
         """Compiles what a datagram needs, on a message that is none."""
         self._decode(b"\0\0", 0)
+        nothing = np.frombuffer(b"", np.uint8)
+        self._in_order.decode(nothing, self._end[:0], 0, self._feeds, self._locates, self._symbols, self._buffer)
 
     def on_datagram(self, datagram: bytes, now: int, ts: int) -> list[np.ndarray]:
         """EVENT arrays to be journaled and stepped, in order."""
         self.heard_at = now
-        return self._events(self.receiver.on_datagram(datagram, now), ts)
+        return self._plain_packet(datagram, ts) or self._events(self.receiver.on_datagram(datagram, now), ts)
 
     def on_time(self, now: int, ts: int) -> list[np.ndarray]:
         return self._events(self.receiver.on_time(now), ts)
+
+    def _plain_packet(self, datagram: bytes, ts: int) -> list[np.ndarray]:
+        """The next packet of a session that runs without a gap, which is nearly every one; nothing for any other."""
+        if self._resume or self._skip:
+            return []
+        sequence, payload = self.receiver.next_sequence, np.frombuffer(datagram, np.uint8)
+        self._feed["ts_recv"], self._end[0] = ts, len(payload)
+        arguments = self._feeds, self._locates, self._symbols, self._buffer
+        packets, count = self._in_order.take(payload, self._end, 0, *arguments)
+        if not packets:
+            return []
+        mark = stale_event(ts, stale=self._lost, date=self.date, sequence=sequence)
+        return [mark, self._buffer[:count].copy()]
 
     def _events(self, happened: list, ts: int) -> list[np.ndarray]:
         inputs: list[np.ndarray] = []

@@ -34,11 +34,32 @@ for _letter, _state in zip("HPQT", (HALTED, PAUSED, QUOTATION_ONLY, TRADING), st
 _SIDE = np.zeros(256, np.int8)
 _SIDE[ord("B")], _SIDE[ord("S")] = 1, -1
 
-A, C, D, E, F, H, P, Q, R, S, U, X, LOWER_H, N_BYTE = (ord(letter) for letter in "ACDEFHPQRSUXhN")
+H, Q, R, S, LOWER_H, N_BYTE = (ord(letter) for letter in "HQRShN")
 
 # Offsets from the type byte; tests/unit/protocols compares them with the layout table.
 LOCATE, TIMESTAMP, REFERENCE = 1, 5, 11
-SIDE, SHARES, SYMBOL, PRICE = 19, 20, 24, 32
+SIDE, SHARES, PRICE = 19, 20, 32
+
+# What orders and trades are made of, a row a type, so that one path without branches decodes them all: length and
+# kind of event, then offsets; an absent field is read at offset 0 and masked away (columns HAS_*: 0 or -1).
+LENGTH, KIND, ID_AT, QTY_AT, PRICE_AT, REF_AT, SIDE_AT, PRINTABLE_AT, HAS_ID, HAS_QTY, HAS_PRICE, HAS_REF = range(12)
+_ROW = np.zeros((256, 16), np.int32)
+for _letter, _kind, _fields in (
+    ("A", ADD, {ID_AT: REFERENCE, SIDE_AT: SIDE, QTY_AT: SHARES, PRICE_AT: PRICE}),
+    ("F", ADD, {ID_AT: REFERENCE, SIDE_AT: SIDE, QTY_AT: SHARES, PRICE_AT: PRICE}),
+    ("E", EXECUTE, {ID_AT: REFERENCE, QTY_AT: 19, REF_AT: 23}),
+    ("C", EXECUTE, {ID_AT: REFERENCE, QTY_AT: 19, REF_AT: 23, PRINTABLE_AT: 31, PRICE_AT: 32}),
+    ("X", REDUCE, {ID_AT: REFERENCE, QTY_AT: 19}),
+    ("D", DELETE, {ID_AT: REFERENCE}),
+    ("U", REPLACE, {REF_AT: REFERENCE, ID_AT: 19, QTY_AT: 27, PRICE_AT: 31}),
+    ("P", TRADE, {SIDE_AT: SIDE, QTY_AT: SHARES, PRICE_AT: PRICE, REF_AT: 36}),
+):
+    _row = _ROW[ord(_letter)]
+    _row[LENGTH], _row[KIND] = LENGTHS[ord(_letter)], _kind
+    for _column, _offset in _fields.items():
+        _row[_column] = _offset
+    for _column, _has in ((ID_AT, HAS_ID), (QTY_AT, HAS_QTY), (PRICE_AT, HAS_PRICE), (REF_AT, HAS_REF)):
+        _row[_has] = -1 if _column in _fields else 0
 
 
 @njit(cache=True, inline="always")
@@ -117,21 +138,6 @@ def _status(event, feed, payload, at, instrument, operational):
 
 
 @njit(cache=True)
-def _trade(event, feed, payload, at, instrument):
-    """Trade (1.5.1)."""
-    side = _SIDE[payload[at + SIDE]]
-    if side == 0:
-        feed.bad_field += 1
-        return 0
-    _begin(event, feed, payload, at, instrument, TRADE)
-    event.side = side
-    event.qty = load_u32(payload, at + SHARES)
-    event.price = load_u32(payload, at + PRICE)
-    event.ref = load_u64(payload, at + 36)
-    return 1
-
-
-@njit(cache=True)
 def _cross(event, feed, payload, at, instrument):
     """Cross Trade (1.5.2); a cross without shares is no trade."""
     shares = load_u64(payload, at + REFERENCE)
@@ -146,45 +152,9 @@ def _cross(event, feed, payload, at, instrument):
     return 1
 
 
-@njit(cache=True, inline="always")
-def _add(event, feed, payload, at, instrument):
-    side = _SIDE[payload[at + SIDE]]
-    if side == 0:
-        feed.bad_field += 1
-        return 0
-    _begin(event, feed, payload, at, instrument, ADD)
-    event.side = side
-    event.order_id = load_u64(payload, at + REFERENCE)
-    event.price = load_u32(payload, at + PRICE)
-    event.qty = load_u32(payload, at + SHARES)
-    return 1
-
-
-@njit(cache=True, inline="always")
-def _execute(event, feed, payload, at, instrument, with_price):
-    _begin(event, feed, payload, at, instrument, EXECUTE)
-    event.order_id = load_u64(payload, at + REFERENCE)
-    event.qty = load_u32(payload, at + 19)
-    event.ref = load_u64(payload, at + 23)
-    if with_price:
-        event.price = load_u32(payload, at + 32)
-        event.flags = NON_PRINTABLE if payload[at + 31] == N_BYTE else 0
-    return 1
-
-
-@njit(cache=True, inline="always")
-def _replace(event, feed, payload, at, instrument):
-    _begin(event, feed, payload, at, instrument, REPLACE)
-    event.ref = load_u64(payload, at + REFERENCE)
-    event.order_id = load_u64(payload, at + 19)
-    event.qty = load_u32(payload, at + 27)
-    event.price = load_u32(payload, at + 31)
-    return 1
-
-
 @njit(cache=True)
-def _decode_message(event, feed, payload, at, locate_map, symbols):
-    """Decodes the message at `at`, whose length is right, into `event`; 1 when it made one."""
+def _decode_other(event, feed, payload, at, locate_map, symbols):
+    """Decodes a message that is neither of an order nor a trade, of the right length; 1 when it made an event."""
     kind = payload[at]
     if kind == S:
         return _session(event, feed, payload, at, locate_map)
@@ -195,29 +165,6 @@ def _decode_message(event, feed, payload, at, locate_map, symbols):
     if instrument < 0:
         feed.unsubscribed += 1
         return 0
-    if kind in (A, F):
-        return _add(event, feed, payload, at, instrument)
-    if kind == D:
-        _begin(event, feed, payload, at, instrument, DELETE)
-        event.order_id = load_u64(payload, at + REFERENCE)
-        return 1
-    if kind == U:
-        return _replace(event, feed, payload, at, instrument)
-    if kind in (E, C):
-        return _execute(event, feed, payload, at, instrument, kind == C)
-    if kind == X:
-        _begin(event, feed, payload, at, instrument, REDUCE)
-        event.order_id = load_u64(payload, at + REFERENCE)
-        event.qty = load_u32(payload, at + 19)
-        return 1
-    return _decode_rare(event, feed, payload, at, instrument)
-
-
-@njit(cache=True)
-def _decode_rare(event, feed, payload, at, instrument):
-    kind = payload[at]
-    if kind == P:
-        return _trade(event, feed, payload, at, instrument)
     if kind == Q:
         return _cross(event, feed, payload, at, instrument)
     if kind == H:
@@ -226,6 +173,70 @@ def _decode_rare(event, feed, payload, at, instrument):
         return _status(event, feed, payload, at, instrument, True)
     feed.no_event += 1
     return 0
+
+
+@njit(cache=True)
+def _decode_unusual(event, feed, payload, at, size, locate_map, symbols):
+    """Any message that the table does not know by its type and length; 1 when it made an event."""
+    if size == 0:
+        feed.wrong_length += 1
+    elif _LENGTH[payload[at]] == 0:
+        feed.unknown_type += 1
+    elif _LENGTH[payload[at]] != size:
+        feed.wrong_length += 1
+    else:
+        return _decode_other(event, feed, payload, at, locate_map, symbols)
+    return 0
+
+
+@njit(cache=True, forceinline=True)
+def _decode_order(event, midnight, ts_recv, venue, payload, at, instrument, row):
+    """An order's message or a trade, by its row of the table; whether its side is good, where it has one."""
+    side = _SIDE[payload[at + row[SIDE_AT]]]
+    event.ts_event = midnight + (load_u64(payload, at + TIMESTAMP - 2) & 0xFFFF_FFFF_FFFF)
+    event.ts_recv = ts_recv
+    event.instrument = instrument
+    event.kind = row[KIND]
+    event.side = side
+    event.venue = venue
+    event.flags = NON_PRINTABLE if payload[at + row[PRINTABLE_AT]] == N_BYTE else 0
+    event.order_id = load_u64(payload, at + row[ID_AT]) & row[HAS_ID]
+    event.price = load_u32(payload, at + row[PRICE_AT]) & row[HAS_PRICE]
+    event.qty = load_u32(payload, at + row[QTY_AT]) & row[HAS_QTY]
+    event.ref = load_u64(payload, at + row[REF_AT]) & row[HAS_REF]
+    event.strategy = 0
+    return side != 0 or row[SIDE_AT] == 0
+
+
+@njit(cache=True, nogil=True)
+def decode_whole(payload, start, stop, feed, locate_map, symbols, out):
+    """`decode_block`, but for a message that the block cuts off: decoding stops before it and counts nothing."""
+    count = messages = unsubscribed = 0
+    position = start
+    midnight, ts_recv, venue = feed.midnight, feed.ts_recv, feed.venue
+    while position + 2 <= stop and count < out.shape[0]:
+        size = load_u16(payload, position)
+        at = position + 2
+        if at + size > stop:
+            break
+        position = at + size
+        messages += 1
+        row = _ROW[payload[at] if size else 0]
+        if row[LENGTH] != size or size == 0:
+            count += _decode_unusual(out[count], feed, payload, at, size, locate_map, symbols)
+            continue
+        instrument = locate_map[load_u16(payload, at + LOCATE)]
+        if instrument < 0:
+            unsubscribed += 1
+        elif _decode_order(out[count], midnight, ts_recv, venue, payload, at, instrument, row):
+            count += 1
+        else:
+            feed.bad_field += 1
+    feed.messages += messages
+    feed.unsubscribed += unsubscribed
+    feed.events += count
+    feed.position = position
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -243,29 +254,8 @@ def decode_block(payload, start, stop, feed, locate_map, symbols, out):
     Bad messages are counted (``unknown_type``, ``wrong_length``, ``bad_field``, ``remapped``) and skipped; a block that
     ends inside a message is counted as ``truncated``.
     """
-    count = 0
-    position = start
-    while position < stop and count < out.shape[0]:
-        if position + 2 > stop:
-            feed.truncated += 1
-            position = stop
-            break
-        size = load_u16(payload, position)
-        at = position + 2
-        if at + size > stop:
-            feed.truncated += 1
-            position = stop
-            break
-        position = at + size
-        feed.messages += 1
-        if size == 0:
-            feed.wrong_length += 1
-        elif _LENGTH[payload[at]] == 0:
-            feed.unknown_type += 1
-        elif _LENGTH[payload[at]] != size:
-            feed.wrong_length += 1
-        else:
-            count += _decode_message(out[count], feed, payload, at, locate_map, symbols)
-    feed.events += count
-    feed.position = position
+    count = decode_whole(payload, start, stop, feed, locate_map, symbols, out)
+    if count < out.shape[0] and feed.position < stop:
+        feed.truncated += 1
+        feed.position = stop
     return count

@@ -122,6 +122,28 @@ class Receiver:
         return self._gap
 
     @property
+    def plain(self) -> bool:
+        """Whether a session is being read with nothing missing, waiting or known to come to its end."""
+        line = self._line
+        if line is None or self._gap or self._successor is not None:
+            return False
+        return not (line.pending or line.closed or line.missing)
+
+    def took(self, packets: int, messages: int, line: int = 0) -> None:
+        """Packets that continued the session plainly, come by `line`, were read elsewhere (`moldudp64_inorder`)."""
+        if self._line is None or not packets:
+            return
+        self._line.next_sequence += messages
+        self._line.end = self._line.next_sequence
+        self._line.heard += packets
+        self._line.announced = 0
+        self.counters["packets"] += packets
+        self.counters["messages"] += messages
+        heard = self.lines.setdefault(line, Counter())
+        heard["packets"] += packets
+        heard["first"] += packets
+
+    @property
     def snapshot_wanted(self) -> bool:
         """Whether a snapshot must close the gap that is open."""
         return self._snapshot_wanted

@@ -15,6 +15,7 @@ from collections import Counter
 import numpy as np
 from numba import njit
 
+from engine.core.books import levels_of
 from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Kind, Session
 from engine.core.state import Anomaly
@@ -283,13 +284,6 @@ def new_engine() -> Engine:
     return engine
 
 
-def levels(engine: Engine, instrument: int, side: int) -> list[tuple[int, int, int]]:
-    """(price, shares, orders) of one side, best first, as far as the engine shows them."""
-    books = engine.state["books"]
-    depth = int(books["depth"][instrument, side])
-    return [tuple(level) for level in books["levels"][instrument, side][:depth].tolist()]
-
-
 class Reference:
     """Plain books, fed with events that the step took; what it refused must have changed nothing."""
 
@@ -342,8 +336,8 @@ def differences(engine: Engine, reference: Reference, instruments: range) -> lis
     found, expected = reference.wrong[:3], reference.levels()
     for instrument in instruments:
         for side, name in enumerate(("bid", "ask")):
-            shown, wanted = levels(engine, instrument, side), expected.get((instrument, side), [])
-            if shown != wanted[: len(shown)] or len(shown) < min(len(wanted), 10):
+            shown, wanted = levels_of(engine.state["books"], instrument, side), expected.get((instrument, side), [])
+            if shown != wanted:
                 found.append(f"{SYMBOLS[instrument]} {name}: {shown[:2]}, expected {wanted[:2]}")
             market, touch = engine.state["market"][instrument], (wanted or [(0, 0, 0)])[0]
             if (int(market[name]), int(market[f"{name}_size"])) != touch[:2]:

@@ -1,0 +1,50 @@
+"""What every benchmark says of where it ran, and where it finds its peers."""
+
+import os
+import platform
+import resource
+import subprocess
+from pathlib import Path
+
+from engine import PACKAGE
+from engine.errors import MissingPrerequisite
+
+
+def commit() -> str:
+    """The checkout's commit, with ``+`` for uncommitted changes; empty where there is no repository."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=PACKAGE.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return described.stdout.strip()
+
+
+def machine() -> str:
+    """Processor, number of CPUs, Python."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        model = platform.machine()
+    return f"{model}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+
+
+def peer_script(name: str) -> Path:
+    """A script of the shared benchmarks (``HELIOGRAPH_SHARED``, default ../shared)."""
+    folder = Path(os.environ.get("HELIOGRAPH_SHARED") or PACKAGE.parent.parent / "shared")
+    script = folder / "bench" / name
+    if not script.is_file():
+        raise MissingPrerequisite(str(script), "export HELIOGRAPH_SHARED=<the folder that holds bench/ and data/>")
+    return script
+
+
+def peak_rss_mb() -> int:
+    """The most memory that this process held at once so far, in MB of 2**20 bytes."""
+    return -(-resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -1,0 +1,42 @@
+"""Two instructions that numba does not offer: the highest set bit of a word, and a cache prefetch."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@intrinsic
+def _highest_bit(typingctx, word):  # type: ignore[no-untyped-def]
+    """Index (0 to 63) of the highest set bit of an int64; -1 for 0."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        word_type = ir.IntType(64)
+        leading = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.sub(ir.Constant(word_type, 63), leading)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _prefetch(typingctx, address):  # type: ignore[no-untyped-def]
+    """Asks for the cache line at ``address`` (int64) to be brought near; nothing happens for a wrong address."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pointer_type = cgutils.voidptr_t
+        number = ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [pointer_type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        # read access (0: a line is taken for writing when it is written), highest locality, data cache
+        flags = [ir.Constant(number, value) for value in (0, 3, 1)]
+        builder.call(function, [builder.inttoptr(arguments[0], pointer_type), *flags])
+        return cgutils.get_null_value(context.get_value_type(types.none))
+
+    return types.void(types.int64), codegen
+
+
+# Any: mypy sees the intrinsics with their typing context as first argument, kernels call them without it.
+highest_bit: Any = _highest_bit
+prefetch: Any = _prefetch
