@@ -30,8 +30,8 @@ BUCKET_BYTES = BUCKET.itemsize
 
 @njit(cache=True, forceinline=True)
 def home_of(order_id, mask):
-    """The bucket in which the search for ``order_id`` begins (Fibonacci hashing)."""
-    return np.int64((np.uint64(order_id) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
+    """The bucket in which the search for ``order_id`` begins (multiplicative hashing)."""
+    return np.int64((np.uint64(order_id) * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(32)) & mask
 
 
 @njit(cache=True, forceinline=True)
