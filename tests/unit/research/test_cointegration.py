@@ -204,7 +204,9 @@ def test_each_symbol_stands_in_at_most_so_many_pairs_and_the_best_go_first(panel
 def test_two_share_classes_of_one_company_do_not_break_the_test() -> None:
     closes, symbols = planted()
     twin = np.column_stack([closes, closes[:, 1] * (1 + 1e-9 * np.sin(np.arange(ROWS)))])
-    form_pairs(twin, DATES, [*symbols, "G"], as_of=AS_OF, **PARAMETERS | {"min_half_life": 0.0})
+    pairs = form_pairs(twin, DATES, [*symbols, "G"], as_of=AS_OF, **PARAMETERS | {"min_half_life": 0.0})
+    by_name = {(pair.a, pair.b): pair for pair in pairs}
+    assert by_name["A", "G"].p_value == pytest.approx(by_name["A", "B"].p_value, rel=1e-6)
 
 
 @pytest.mark.parametrize(
