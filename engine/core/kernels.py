@@ -3,8 +3,6 @@
 A table of addresses lets several strategies run in one engine, and one be loaded while it runs, without
 compiling the step again. A kernel returns 1 + the number of records it wrote to ``out``; 0 is a fault
 (numba's answer to an exception) and disables the strategy.
-
-Source: measured in NUMBA notes: 3.9 ns a call, cached load 3 ms.
 """
 
 from llvmlite import ir

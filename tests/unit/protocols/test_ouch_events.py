@@ -147,5 +147,7 @@ def test_what_makes_no_event_is_counted_by_reason(raw: bytes, reason: str) -> No
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_taken_without_a_crash(raw: bytes) -> None:
-    decoded(raw)
+def test_any_bytes_are_an_event_or_counted_under_one_reason(raw: bytes) -> None:
+    row, feed = decoded(raw)
+    counted = sum(int(feed[name]) for name in feeds.COUNTERS if name not in ("messages", "events"))
+    assert (row is not None) + counted == 1
