@@ -8,8 +8,8 @@ until it is needed again, so that a late report still finds its order.
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.positions import hold
 
 

@@ -1,7 +1,6 @@
 """What the venue reports of our orders, and what it does to orders, holds and positions."""
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.core.orders import (
     FILLED,

@@ -5,8 +5,7 @@ When the touch has moved away and ``reprice_after`` has passed, it is cancelled 
 touch. A limit's refusal ends the attempt until the target changes or the next session opens.
 """
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
 from engine.core.limits import NONE, check_order
 from engine.core.orders import (
