@@ -14,7 +14,8 @@ Sides: +1 buy, -1 sell; as an index, 0 buy, 1 sell. ``sign`` makes better prices
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 INSTRUMENTS = 512
 LEVELS = 512  # prices a side of one book may show at once

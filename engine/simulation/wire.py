@@ -8,8 +8,8 @@ from ``engine.protocols.itch``. A delete and an add of one owner back to back on
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.simulation.matching import DELETED, ENTERED, EXECUTED, INSTRUMENTS, NONE, REDUCED, RESTED
 
 MAX_BLOCK = 1_380  # bytes of message blocks in a packet, so that no datagram is fragmented
