@@ -16,7 +16,8 @@ STRATEGIES = 16
 ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
 PARAMETER_BYTES = 1024
 ARTIFACT_BYTES = 128 * 1024
-MEMORY_BYTES = 256 * 1024
+MEMORY_BYTES = 1024 * 1024
+KINDS = 128
 
 
 class Phase(IntEnum):
@@ -65,6 +66,8 @@ MARKET = np.dtype(
         ("close", "<i8"),
         ("volume", "<i8"),
         ("bar_date", "<i8"),
+        ("last_qty", "<i8"),
+        ("last_side", "<i8"),  # who took: +1 a buyer, -1 a seller, 0 not known (see ``market.taker_side``)
         ("trading", "<i8"),  # 1 while the security trades
         ("venue_halted", "<i8"),  # 1 while this venue does not trade it (an operational halt)
     ]
@@ -113,12 +116,11 @@ ORDER = np.dtype(
     ]
 )
 
-SLOT = np.dtype(
+SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("limits", LIMITS)])
+
+# What a strategy's kernel reads and keeps; apart from SLOT, which every event looks at.
+STORE = np.dtype(
     [
-        ("state", "<i8"),
-        ("capital", "<i8"),
-        ("limits", LIMITS),
-        ("interests", "u1", (128,)),
         ("parameters", "u1", (PARAMETER_BYTES,)),
         ("artifact", "u1", (ARTIFACT_BYTES,)),
         ("memory", "u1", (MEMORY_BYTES,)),
@@ -130,6 +132,8 @@ BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000) 
 STATE = np.dtype(
     [
         ("books", BOOKS),  # first: its buckets are cache lines
+        ("stores", STORE, (STRATEGIES,)),
+        ("wakes", "<i8", (KINDS,)),  # by kind of event: a bit for each strategy that it wakes
         ("now", "<i8"),
         ("date", "<i8"),
         ("phase", "<i8"),

@@ -6,6 +6,7 @@ paper and live call this same function.
 
 from numba import njit
 
+from engine.core.bits import lowest_bit
 from engine.core.events import Command, Kind, Session
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
@@ -16,6 +17,7 @@ from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, Str
 from engine.core.targets import cancel_working, work_instrument
 
 LAST_MARKET_DATA = int(Kind.STATUS)
+QUOTE = int(Kind.QUOTE)
 SESSION = int(Kind.SESSION)
 STALE = int(Kind.STALE)
 FEED_HEALTH = int(Kind.FEED_HEALTH)
@@ -51,9 +53,11 @@ def step(state, kernels, events, index, out):
     state.emitted = 0
     state.events += 1
     state.now = event.ts_recv
+    wakes = state.wakes[kind] if kind != QUOTE else 0
     if kind <= LAST_MARKET_DATA:
         if 0 <= event.instrument < state.instruments:
-            on_market_data(state, out, event)
+            if on_market_data(state, out, event):
+                wakes |= state.wakes[QUOTE]
             note_message(state, event)
             work_instrument(state, out, event.instrument)
     elif kind == SESSION:
@@ -71,9 +75,10 @@ def step(state, kernels, events, index, out):
         _on_command(state, out, event)
     elif kind == TIMER:
         _on_timer(state, out)
-    for strategy in range(len(state.slots)):
-        if state.slots[strategy].interests[kind]:
-            _call_kernel(state, kernels, events, index, out, strategy)
+    while wakes:
+        strategy = lowest_bit(wakes)
+        wakes &= wakes - 1
+        _call_kernel(state, kernels, events, index, out, strategy)
     if kind == TIMER:
         _report_health(state, kernels, out)
     elif kind == SESSION and event.code == SESSION_CLOSE:
@@ -96,9 +101,9 @@ def _date_the_close(state, out, closed_at):
 
 @njit(cache=True)
 def _call_kernel(state, kernels, events, index, out, strategy):
-    slot = state.slots[strategy]
     if kernels[strategy] == 0:
         return
+    slot, store = state.slots[strategy], state.stores[strategy]
     if events[index].kind == BLOB:  # an artifact was loaded: its own strategy's alone, in whatever state
         if events[index].strategy != strategy:
             return
@@ -109,9 +114,9 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         events.ctypes.data + index * events.itemsize,
         state.market.ctypes.data,
         state.instruments,
-        slot.parameters.ctypes.data,
-        slot.artifact.ctypes.data,
-        slot.memory.ctypes.data,
+        store.parameters.ctypes.data,
+        store.artifact.ctypes.data,
+        store.memory.ctypes.data,
         out.ctypes.data + state.emitted * out.itemsize,
     )
     if answer <= 0 or answer > KERNEL_RECORDS + 1:
@@ -192,11 +197,13 @@ def _report_health(state, kernels, out):
     first = state.emitted
     emit_health(state, out)
     for position in range(first, state.emitted):
-        for strategy in range(len(state.slots)):
-            if state.slots[strategy].interests[FEED_HEALTH]:
-                if OUTPUTS - state.emitted < KERNEL_RECORDS + INSTRUMENTS + 2:
-                    return
-                _call_kernel(state, kernels, out, position, out, strategy)
+        wakes = state.wakes[FEED_HEALTH]
+        while wakes:
+            if OUTPUTS - state.emitted < KERNEL_RECORDS + INSTRUMENTS + 2:
+                return
+            strategy = lowest_bit(wakes)
+            wakes &= wakes - 1
+            _call_kernel(state, kernels, out, position, out, strategy)
 
 
 @njit(cache=True)
