@@ -9,9 +9,8 @@ longer than ``longest_half_life``.
 """
 
 import math
-from enum import Enum
 from functools import lru_cache
-from typing import Self, cast
+from typing import Literal, Self, cast
 
 import numpy as np
 from numba import carray, cfunc, njit
@@ -49,41 +48,28 @@ OPEN, CLOSE = int(Session.OPEN), int(Session.CLOSE)
 KALMAN = int(Hedge.KALMAN)
 
 
-class HedgeMode(Enum):
-    STATIC = "static"
-    KALMAN = "kalman"
-
-
-class PriceMode(Enum):
-    MID = "mid"
-    MICROPRICE = "microprice"
-
-
-class StatisticsMode(Enum):
-    ROLLING = "rolling"
-    EXPONENTIAL = "exponential"
-
-
 class IntradayPairsParameters(FormationParameters):
     """What a quant may set. Times in seconds of the session clock, z-scores in standard deviations."""
 
     max_pairs: int = Field(100, ge=1, le=MAX_PAIRS, title="Pairs", description="At most this many pairs a year")
-    price: PriceMode = Field(PriceMode.MID, title="Price", description="Of an instrument, from its touch")
-    hedge: HedgeMode = Field(HedgeMode.STATIC, title="Hedge ratio", description="Of the formation, or followed")
+    price: Literal["mid", "microprice"] = Field("mid", title="Price", description="Of an instrument, from its touch")
+    hedge: Literal["static", "kalman"] = Field(
+        "static", title="Hedge ratio", description="Of the formation, or followed"
+    )
     hedge_drift: float = Field(
         1e-4, gt=0, le=0.1, title="Hedge drift", description="Deviation that a Kalman hedge ratio gains a sample"
     )
     spread_noise: float = Field(
         1e-3, gt=0, le=1, title="Spread noise", description="Deviation of a spread around its Kalman filter"
     )
-    statistics: StatisticsMode = Field(
-        StatisticsMode.ROLLING, title="Mean and deviation", description="Over the last samples, or with falling weights"
+    statistics: Literal["rolling", "exponential"] = Field(
+        "rolling", title="Mean and deviation", description="Over the last samples, or with falling weights"
     )
     lookback: int = Field(60, ge=10, le=WINDOW, title="Lookback", description="Samples behind mean and deviation")
     sample_seconds: float = Field(10.0, ge=0, le=3600, title="Sample", description="Seconds; 0: each move of a price")
     entry: float = Field(2.0, gt=0, le=10, title="Entry", description="Enter beyond this z-score")
     exit: float = Field(0.5, ge=0, le=10, title="Exit", description="Leave within this z-score")
-    stop: float = Field(5.0, gt=0, le=20, title="Stop", description="Give the pair up beyond this z-score")
+    stop: float = Field(5.0, gt=0, le=100, title="Stop", description="Give the pair up beyond this z-score")
     turn: float = Field(
         0.0, ge=0, le=5, title="Turn", description="Enter only when the z-score has come back by this; 0: at once"
     )
@@ -312,15 +298,15 @@ def parameter_record(parameters: BaseModel) -> bytes:
     chosen = cast(IntradayPairsParameters, parameters)
     record = np.zeros(1, PARAMETERS)
     settings = record["settings"]
-    settings["hedge"] = Hedge[chosen.hedge.name]
-    settings["statistics"] = Statistics[chosen.statistics.name]
+    settings["hedge"] = Hedge[chosen.hedge.upper()]
+    settings["statistics"] = Statistics[chosen.statistics.upper()]
     settings["lookback"] = chosen.lookback
     settings["interval"] = round(chosen.sample_seconds * SECOND)
     settings["weight"] = 2.0 / (chosen.lookback + 1)  # the mean age of an exponential sample is that of a rolling one
     settings["state_noise"], settings["spread_noise"] = chosen.hedge_drift**2, chosen.spread_noise**2
     for name in ("entry", "exit", "stop"):
         settings[name] = getattr(chosen, name)
-    record["microprice"] = chosen.price is PriceMode.MICROPRICE
+    record["microprice"] = chosen.price == "microprice"
     record["turning"] = chosen.turn > 0
     record["longest_half_life"] = chosen.longest_half_life
     record["leg_notional"] = chosen.leg_notional
@@ -354,10 +340,11 @@ def prepare(
     warm_end = int(np.searchsorted(closes.dates, warm_to))
     artifact = np.zeros(1, ARTIFACT)
     artifact["formed"], artifact["pairs"], artifact["turn"] = as_of, len(formed), turn_program(chosen)[0]
-    for row, pair in zip(artifact["pair"][0], formed, strict=False):
+    for index, pair in enumerate(formed):
         before = prices[:warm_end, universe.index(pair.b)]
         log_b = math.log(before[before > 0][-1])
-        row[:] = (instruments.index(pair.a), instruments.index(pair.b), pair.hedge_ratio, pair.intercept, log_b)
+        legs = instruments.index(pair.a), instruments.index(pair.b)
+        artifact["pair"][0, index] = (*legs, pair.hedge_ratio, pair.intercept, log_b)
     return artifact.tobytes()
 
 

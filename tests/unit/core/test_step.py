@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from numba import cfunc
+from numba import carray, cfunc
 
 from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
 from engine.core.events import EVENT, BlobType, Command, Flag, Kind, Session, TradingStatus
@@ -282,3 +282,43 @@ def test_a_blob_whose_digest_is_another_changes_nothing():
     with pytest.raises(BadInput, match="payload"):
         engine.apply_blob(header, b"12345679")
     assert engine.state_hash() == before
+
+
+@pytest.mark.parametrize(
+    ("price", "side"),
+    [(100_200, 1), (100_150, 1), (100_000, -1), (100_050, -1), (100_300, 1)],
+)
+def test_who_took_is_read_from_the_touch_before_the_trade(price, side):
+    engine = started()
+    engine.apply(record(Kind.TRADE, 0, price=price, qty=70))
+    market = engine.state["market"][0]
+    assert (int(market["last_side"]), int(market["last_qty"]), int(market["last"])) == (side, 70, price)
+
+
+def test_at_the_mid_the_last_move_of_the_price_says_who_took():
+    engine = started()
+    engine.apply(record(Kind.TRADE, 0, price=100_000, qty=1))
+    engine.apply(record(Kind.TRADE, 0, price=100_100, qty=1))
+    assert engine.state["market"][0]["last_side"] == 1
+    engine.apply(record(Kind.TRADE, 0, price=100_100, qty=1))
+    assert engine.state["market"][0]["last_side"] == 1  # the same price: as the trade before
+
+
+def _count_calls(event, market, instruments, parameters, artifact, memory, out):
+    carray(memory, 1, np.int64)[0] += 1
+    return 1
+
+
+def test_a_kernel_that_asks_for_quotes_is_woken_by_every_change_of_the_touch_and_by_nothing_else():
+    engine = started(kernel=cfunc(SIGNATURE)(_count_calls).address, interests=frozenset({Kind.QUOTE}))
+    calls = engine.state["stores"][0]["memory"][:8].view(np.int64)
+    before = int(calls[0])
+    engine.apply(record(Kind.ADD, 0, 1, order_id=10, price=99_000, qty=100))  # behind the touch
+    engine.apply(record(Kind.TRADE, 0, price=100_100, qty=1))
+    engine.apply(record(Kind.EXECUTE, 0, order_id=10, qty=50))
+    assert calls[0] == before
+    engine.apply(record(Kind.EXECUTE, 0, order_id=1, qty=100))  # 200 left at the bid
+    engine.apply(record(Kind.DELETE, 0, order_id=1))
+    engine.apply(record(Kind.QUOTE, 1, bid=10, bid_size=1, ask=20, ask_size=1))
+    engine.apply(record(Kind.QUOTE, 1, bid=10, bid_size=1, ask=20, ask_size=1))  # says nothing new
+    assert calls[0] == before + 3
