@@ -122,8 +122,9 @@ def move(order, report):
 
 
 @njit(cache=True)
-def release(position, order):
+def release(state, order):
     """Releases the hold of what the order will no longer execute."""
-    hold(position, order.side, -leaves(order))
+    hold(state, order.strategy, order.instrument, order.side, -leaves(order))
+    position = state.positions[order.strategy, order.instrument]
     if position.child == order.order_id:
         position.child = 0

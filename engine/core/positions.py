@@ -22,6 +22,12 @@ def apply_fill(position, side, price, qty, fee_per_share):
     position.fees += fee_per_share * qty
 
 
+@njit(cache=True)
+def book_fill(state, strategy, instrument, side, price, qty):
+    """Books one of our executions. The hold that it ends is the caller's to release."""
+    apply_fill(state.positions[strategy, instrument], side, price, qty, state.fee_per_share)
+
+
 @njit(cache=True, inline="always")
 def average_cost(position):
     """In 1/10,000; 0 when flat."""
@@ -43,8 +49,9 @@ def unrealised(position, mark):
 
 
 @njit(cache=True, inline="always")
-def hold(position, side, qty):
+def hold(state, strategy, instrument, side, qty):
     """Takes a hold before an order is sent (``qty`` > 0) or releases one (``qty`` < 0); sides never net."""
+    position = state.positions[strategy, instrument]
     if side > 0:
         position.working_buy += qty
     else:

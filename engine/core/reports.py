@@ -15,7 +15,7 @@ from engine.core.orders import (
     release,
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
-from engine.core.positions import apply_fill, hold
+from engine.core.positions import book_fill, hold
 from engine.core.state import Anomaly, StrategyState
 
 ACCEPTED = int(Kind.ACCEPTED)
@@ -68,8 +68,8 @@ def _on_execution(state, out, order, event):
     if expected < event.qty:
         emit_anomaly(state, out, OVERFILL if was_open else ILLEGAL_MOVE, order.instrument, event.qty, order.order_id)
     order.filled += event.qty
-    hold(position, order.side, -expected)
-    apply_fill(position, order.side, event.price, event.qty, state.fee_per_share)
+    hold(state, order.strategy, order.instrument, order.side, -expected)
+    book_fill(state, order.strategy, order.instrument, order.side, event.price, event.qty)
     record = emit(state, out, FILL, order.instrument, order.side, order.strategy)
     record.order_id = order.order_id
     record.price = event.price
@@ -87,7 +87,7 @@ def _on_execution(state, out, order, event):
 def _on_canceled(state, out, order, event):
     """Shares taken off by the venue; the order ends when none are left."""
     if is_open(order) and 0 < event.qty < leaves(order):
-        hold(state.positions[order.strategy, order.instrument], order.side, -event.qty)
+        hold(state, order.strategy, order.instrument, order.side, -event.qty)
         order.qty -= event.qty
         move(order, REPORT_PART_CANCELED)
         return
@@ -100,7 +100,7 @@ def _on_ended(state, out, order, report, kind, reason):
     if not move(order, report):
         emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, kind, order.order_id)
         return
-    release(position, order)
+    release(state, order)
     if report == REPORT_REJECTED:
         position.rejected_parent = order.parent  # asking again would be refused again
     _done(state, out, order, position, reason)

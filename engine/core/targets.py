@@ -100,7 +100,7 @@ def _send_child(state, out, strategy, instrument, side, qty, price):
     order.state = PENDING_NEW
     order.side = side
     position.child = order_id
-    hold(position, side, qty)
+    hold(state, strategy, instrument, side, qty)
     record = emit(state, out, ORDER_NEW, instrument, side, strategy)
     record.flags = DAY
     record.order_id = order_id
