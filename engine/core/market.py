@@ -148,7 +148,7 @@ def on_session(state, out, event):
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state:
                 for instrument in range(state.instruments):
-                    state.positions[strategy, instrument].rejected_parent = 0
+                    state.parents[strategy, instrument].refused = 0
     elif event.code == SESSION_CLOSE:
         state.phase = CLOSED
         for instrument in range(state.instruments):

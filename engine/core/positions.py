@@ -28,6 +28,13 @@ def book_fill(state, strategy, instrument, side, price, qty):
     apply_fill(state.positions[strategy, instrument], side, price, qty, state.fee_per_share)
 
 
+@njit(cache=True)
+def unbook_fill(state, strategy, instrument, side, price, qty):
+    """Undoes one: the same shares back at the same price, and its fee with them."""
+    apply_fill(state.positions[strategy, instrument], -side, price, qty, 0)
+    state.positions[strategy, instrument].fees -= state.fee_per_share * qty
+
+
 @njit(cache=True, inline="always")
 def average_cost(position):
     """In 1/10,000; 0 when flat."""

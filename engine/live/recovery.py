@@ -54,7 +54,9 @@ class InputTracker:
     """Follows the inputs that name places in the venue's streams."""
 
     _MARKET = frozenset(Kind(kind) for kind in range(int(Kind.ADD), int(Kind.SESSION) + 1)) - {Kind.BAR}
-    _REPORTS = frozenset({Kind.ACCEPTED, Kind.EXECUTION, Kind.CANCELED, Kind.REJECTED})
+    _REPORTS = frozenset(Kind(kind) for kind in range(int(Kind.ACCEPTED), int(Kind.RESTATED) + 1)) - {
+        Kind.ORDER_SESSION
+    }
 
     def __init__(self, state: InputState) -> None:
         self.state = state
