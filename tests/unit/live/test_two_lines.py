@@ -2,6 +2,7 @@
 
 import random
 
+from engine.configuration import Account
 from engine.core.events import Kind
 from engine.live.feed import MarketFeed
 from engine.live.recovery import InputState
@@ -10,6 +11,7 @@ from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
 
 DAY = "20130102"
 MS = 1_000_000
+ACCOUNT = Account("ada", "secret")
 
 
 def datagrams() -> list[bytes]:
@@ -26,14 +28,14 @@ def market_records(inputs: list) -> bytes:
 
 def test_what_one_line_lost_the_other_brings_before_the_journal() -> None:
     rng, sent = random.Random(5), datagrams()
-    whole = MarketFeed(["KO"], InputState())
+    whole = MarketFeed(["KO"], InputState(), ACCOUNT)
     expected = [events for datagram in sent for events in whole.on_datagram(datagram, 0, 0)]
     arrivals = []
     for index, datagram in enumerate(sent):
         loser = rng.choice([0, 1, None])  # line 1 is up to two packets behind
         arrivals += [(index, datagram)] if loser != 0 else []
         arrivals += [(index + rng.uniform(0, 2), datagram)] if loser != 1 else []
-    both, inputs = MarketFeed(["KO"], InputState()), []
+    both, inputs = MarketFeed(["KO"], InputState(), ACCOUNT), []
     for at, datagram in sorted(arrivals):
         inputs += both.on_datagram(datagram, int(at * MS), 0)
         assert both.receiver.requests(int(at * MS)) == []
