@@ -88,6 +88,7 @@ class MarketFeed:
         self._unpassed = resume.feed_events  # of the packet that was journaled last, events not passed over yet
         self._told_phase = 0  # of the session: the journal has this one although the feed is not as far
         self._gap = self._lost = False
+        self._recovered = 0  # messages journaled since the last STALE record
         self._buffer = np.zeros(EVENTS_AT_ONCE, EVENT)
         self._in_order = InOrder(self.receiver)
         self._end = np.zeros(1, np.int64)
@@ -131,10 +132,10 @@ class MarketFeed:
             return []
         return [self._mark(ts, sequence), self._buffer[:count].copy()]
 
-    def _mark(self, ts: int, sequence: int = 0, recovered: int = 0) -> np.ndarray:
+    def _mark(self, ts: int, sequence: int = 0) -> np.ndarray:
         """The STALE record of now, before the packet ``sequence``."""
         code, date = Stale.GAP if self._gap or self._lost else Stale.IN_ORDER, self.date if sequence else 0
-        duplicates = self.receiver.new_duplicates()
+        recovered, self._recovered, duplicates = self._recovered, 0, self.receiver.new_duplicates()
         return stale_event(ts, code, date=date, sequence=sequence, recovered=recovered, duplicates=duplicates)
 
     def _events(self, happened: list[late_join.Event], ts: int) -> list[np.ndarray]:
@@ -188,7 +189,8 @@ class MarketFeed:
         recovered = self._decode(data.block[offsets[known] : offsets[late]], ts)
         recovered["flags"] |= Flag.RECOVERED
         events = self._decode(data.block[offsets[late] :], ts)
-        inputs.append(self._mark(ts, data.sequence + known, late - known))
+        inputs.append(self._mark(ts, data.sequence + known))
+        self._recovered += late - known
         return inputs + [self._untold(each) for each in (recovered, events) if len(each)]
 
     def _known(self, data: Data, ts: int) -> tuple[int, list[np.ndarray]]:

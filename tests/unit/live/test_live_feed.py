@@ -76,6 +76,9 @@ def test_a_gap_that_cannot_be_filled_leaves_the_feed_stale_for_the_session():
     feed = fresh()
     take(feed, packet(1, 4))
     take(feed, packet(8, 10), now=MS)
+    feed.on_time(2 * GIVE_UP_NS, ts=9)
+    assert feed.joiner.wants_connection(2 * GIVE_UP_NS)
+    feed.joiner.receiver.no_snapshot(2 * GIVE_UP_NS)
     inputs = feed.on_time(3 * GIVE_UP_NS, ts=9)
     events = np.concatenate([each.view("V64") for each in inputs]).view(inputs[0].dtype)
     assert order_ids(events) == [6, 7, 8]
