@@ -107,6 +107,8 @@ class MarketFeed:
     def on_datagram(self, datagram: bytes, now: int, ts: int, line: int = 0) -> list[np.ndarray]:
         """EVENT arrays to be journaled and stepped, in order. ``line`` counts from 0: the first copy wins."""
         self.heard_at = now
+        if self.receiver.repeats(datagram, line):
+            return []
         inputs = self._plain_packet(datagram, ts, line)
         return self._events(self.joiner.on_datagram(datagram, now, line), ts) if inputs is None else inputs
 
@@ -118,8 +120,7 @@ class MarketFeed:
         return self._events(self.joiner.on_time(now), ts)
 
     def _plain_packet(self, datagram: bytes, ts: int, line: int) -> list[np.ndarray] | None:
-        """The next packet of a session that runs without a gap, or one that the other line brought before, which is
-        nearly every one; None for any other."""
+        """The next packet of a session that runs without a gap, which is nearly every one; None for any other."""
         if self._resume or self._told_phase:
             return None
         sequence, payload = self.receiver.next_sequence, np.frombuffer(datagram, np.uint8)
@@ -128,8 +129,6 @@ class MarketFeed:
         packets, count = self._in_order.take(payload, self._end, 0, *arguments, by=line)
         if not packets:
             return None
-        if self.receiver.next_sequence == sequence:
-            return []
         return [self._mark(ts, sequence), self._buffer[:count].copy()]
 
     def _mark(self, ts: int, sequence: int = 0) -> np.ndarray:

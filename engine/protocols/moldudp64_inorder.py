@@ -1,9 +1,9 @@
 """MoldUDP64 packets that continue their session plainly, compiled: many datagrams to events in one call.
 
 Nearly every packet of a day is the next one of its session, whole, with nothing missing, or the same packet come once
-more by the other line. Those need no state machine: they are checked here (session, sequence number, and that the block
-is exactly its messages), and decoded or counted. The first packet that is anything else stops this and is the
-`Receiver`'s, which also learns what was taken.
+more by the other line. Those need no state machine: they are checked here (session, sequence number, and, of what is
+new, that the block is exactly its messages), and decoded or counted. The first packet that is anything else stops this
+and is the `Receiver`'s, which also learns what was taken.
 """
 
 from typing import Any
@@ -68,15 +68,15 @@ def decode_packets(datagrams, ends, first, lines, feed, locate_map, symbols, out
             break
         sequence = load_u64(datagrams, start + 10)
         count = load_u16(datagrams, start + 18)
-        repeats = 0 < sequence <= line.next_sequence - count
-        if not repeats and sequence != line.next_sequence:
+        if not 0 < count <= MAX_COUNT:
             break
-        if not 0 < count <= min(MAX_COUNT, len(out) - events) or not _is_block(datagrams, block, stop, count):
-            break
-        line.packets += 1
-        if repeats:
+        if 0 < sequence <= line.next_sequence - count:
+            line.packets += 1
             line.duplicates += 1
             continue
+        if sequence != line.next_sequence or count > len(out) - events or not _is_block(datagrams, block, stop, count):
+            break
+        line.packets += 1
         events += decode_whole(datagrams, block, stop, feed, locate_map, symbols, out[events:])
         line.next_sequence += count
         line.messages += count
@@ -89,6 +89,7 @@ class InOrder:
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         self._lines = np.zeros(1, LINE)
+        self._session: str | None = None  # the one that `_lines` names
 
     def take(
         self,
@@ -110,9 +111,13 @@ class InOrder:
         if not receiver.plain:
             return 0, 0
         line = self._lines[0]
-        session = receiver.session.encode("latin-1").ljust(moldudp64.SESSION_BYTES)
-        line["session"] = int.from_bytes(session[:8], "big", signed=True)
-        line["session_end"] = int.from_bytes(session[8:], "big")
+        if receiver.session != self._session:
+            self._session = receiver.session
+            name = self._session.encode("latin-1").ljust(moldudp64.SESSION_BYTES)
+            line["session"], line["session_end"] = (
+                int.from_bytes(name[:8], "big", signed=True),
+                int.from_bytes(name[8:]),
+            )
         line["next_sequence"] = receiver.next_sequence
         events = self.decode(datagrams, ends, first, feed, locate_map, symbols, out)
         packets = int(line["packets"])
