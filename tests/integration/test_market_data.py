@@ -99,7 +99,7 @@ def snapshots(records: np.ndarray) -> int:
 
 
 def in_order_behind(number: int) -> Callable[[np.ndarray], bool]:
-    """Whether packets came in order after that many snapshots."""
+    """Whether packets came in order after at least that many snapshots."""
 
     def check(records: np.ndarray) -> bool:
         stale = records[records["kind"] == Kind.STALE]
