@@ -113,6 +113,7 @@ class Flag(IntEnum):
     CROSS = 2  # TRADE: an auction
     OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
     RECOVERED = 8  # came after messages that follow it: a gap in the feed was filled
+    SNAPSHOT = 16  # says what stands already, once more: no message of the feed, and nothing that has just happened
 
 
 class Restatement(IntEnum):
