@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.configuration import Account
 from engine.core.engine import Engine
 from engine.core.events import EVENT, Kind
 from engine.core.state import OUTPUTS
@@ -36,7 +37,7 @@ def warm_inputs() -> None:
     """Strategies' kernels, and what reads and writes the venue's messages."""
     for strategy in STRATEGIES.values():
         strategy.kernel()
-    MarketFeed([SYMBOL], InputState()).warm()
+    MarketFeed([SYMBOL], InputState(), Account("", "")).warm()
     warm_codecs(SYMBOL)
 
 
