@@ -3,8 +3,8 @@
 *No reference counts.* numba counts references to every array at every call between compiled functions, by calls of its
 own that nothing removes: of the 22 ns that appending one record to the journal took, 14. The functions here borrow
 their arrays from whoever calls them and allocate nothing, so there is nothing to count. Numba's option for it,
-``_nrt``, also holds them to that: one that would allocate does not compile ("NRT required but not enabled"). None may
-return an array to Python.
+``_nrt``, also holds them to that: one that would allocate does not compile ("NRT required but not enabled") unless it
+says ``allocates=True``. None may return an array to Python.
 
 *One compilation for all integers.* Called from another compiled function, numba compiles a function anew for each
 literal (``emit(..., 59)``, ``emit(..., 51)``) and each width of integer. Here every integer but a uint64 is handed over
@@ -21,11 +21,11 @@ import numba
 from numba import types
 
 
-def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` with these options, for functions that allocate nothing."""
+def njit(*, allocates: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """``numba.njit`` with these options; ``allocates`` for the rare function that needs an array of its own."""
 
     def compiled(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(_nrt=False, no_cfunc_wrapper=True, **options)(function)
+        dispatcher = numba.njit(_nrt=allocates, no_cfunc_wrapper=True, **options)(function)
         template_for = dispatcher.get_call_template
 
         def template_for_general(args: Any, kws: Any) -> Any:
