@@ -7,6 +7,7 @@ SIGTERM or SIGINT, 2 for bad input, 4 when the journal has no room or is damaged
 
 import argparse
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import engine_build
+from engine import engine_build, uncollected
 from engine.core.events import EVENT, BlobType, Command, Kind, Stale
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
@@ -55,7 +56,9 @@ class Core:
     def __init__(self, config: Config) -> None:
         self.config = config
         account = load_account(config.venue.account_file)
-        warm()  # before any socket is open: who calls is answered at once, and no datagram waits
+        with uncollected():
+            warm()  # before any socket is open: who calls is answered at once, and no datagram waits
+        gc.freeze()  # what is loaded by now stays, and is not looked through while trading
         self.pipeline, inputs = open_pipeline(config)
         self.engine = self.pipeline.engine
         self.clock = VenueClock(Path(config.venue.clock_file))
