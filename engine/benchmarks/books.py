@@ -22,7 +22,7 @@ import numpy as np
 from engine.benchmarks import itch_file
 from engine.benchmarks.surroundings import commit, machine, peak_rss_mb, peer_script
 from engine.core import books, memory
-from engine.core.compiled import njit
+from engine.core.compiled import njit, without_blas
 from engine.core.events import EVENT, Kind
 from engine.core.reference_book import ReferenceBooks, content_hash
 from engine.errors import BadInput
@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    with without_blas():  # as in the live core
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     peer = peer_script(PEER)
     symbols = itch_file.symbols_of(arguments.input)
     if len(symbols) > books.LARGE_INSTRUMENTS:

@@ -10,20 +10,27 @@ from importlib import import_module
 from typing import Any
 
 from engine import benchmarks
-
-
-def _modules() -> dict[str, Any]:
-    modules = (import_module(f"engine.benchmarks.{one.name}") for one in pkgutil.iter_modules(benchmarks.__path__))
-    return {module.__name__.rsplit(".", 1)[1].replace("_", "-"): module for module in modules if hasattr(module, "run")}
+from engine.errors import BadInput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    for name, module in _modules().items():
-        one = names.add_parser(name, description=module.__doc__)
-        module.add_arguments(one)
-        one.set_defaults(run_benchmark=module.run)
+    parser.add_argument("name", metavar="NAME", help="a module of engine/benchmarks; its own options follow")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="--help for those of this benchmark")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    return arguments.run_benchmark(arguments)
+    """Raises BadInput for a name that is no benchmark's. No other is imported: memory is measured too."""
+    module = _benchmark(arguments.name)
+    own = argparse.ArgumentParser(prog=f"python -m engine bench {arguments.name}", description=module.__doc__)
+    module.add_arguments(own)
+    return module.run(own.parse_args(arguments.options))
+
+
+def _benchmark(name: str) -> Any:
+    modules = [one.name for one in pkgutil.iter_modules(benchmarks.__path__)]
+    found = import_module(f"engine.benchmarks.{name.replace('-', '_')}") if name.replace("-", "_") in modules else None
+    if hasattr(found, "run"):
+        return found
+    loaded = (import_module(f"engine.benchmarks.{one}") for one in modules)
+    names = [one.__name__.rsplit(".", 1)[1].replace("_", "-") for one in loaded if hasattr(one, "run")]
+    raise BadInput("unknown_benchmark", "NAME", name, ", ".join(names))

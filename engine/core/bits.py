@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -51,3 +52,6 @@ def _prefetch(typingctx, address):  # type: ignore[no-untyped-def]
 highest_bit: Any = _highest_bit
 lowest_bit: Any = _lowest_bit
 prefetch: Any = _prefetch
+
+# Around an index that is never negative, where it counts: of a signed one numba asks at every access whether it is.
+nonnegative = np.uint64

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from engine.core.bits import prefetch
+from engine.core.bits import nonnegative, prefetch
 from engine.core.compiled import njit
 from engine.core.events import Kind, Session
 from engine.core.far_levels import FAR_BLOCK, FAR_POOL_FIELDS, ONE_ORDER, QTY_BITS, QTY_MASK, far_clear
@@ -154,8 +154,10 @@ def _rest(books, row, order_id, price, qty):
         return _refuse(books, LEVELS_FULL)
     insert(books.orders, order_id, qty, price, row, books.mask)
     books.count += 1
-    opposite = best_price(books, row ^ 1)
-    if opposite and (price - opposite) * (1 - 2 * (row & 1)) >= 0:
+    opposite = best_price(books, row ^ 1)  # an order more can lock or cross a book, and undoes neither
+    beyond = (price - opposite) * (1 - 2 * (row & 1))
+    reached = (opposite != 0) * ((beyond >= 0) * LOCKED + (beyond > 0) * (CROSSED - LOCKED))
+    if reached > books.touch_state[nonnegative(row >> 1)]:
         _watch_touch(books, row >> 1)
     return price
 
@@ -181,31 +183,32 @@ def apply_order(books, instrument, kind, side, order_id, price, qty, old_id):
             return _refuse(books, refusal or MALFORMED)
     row = 2 * instrument + (side < 0)
     answer = taken = np.int64(0)
+    level_went = False
     if kind != ADD:
         wanted = old_id if kind == REPLACE else order_id
         index, lane = find(books.orders, wanted, books.mask)
         if lane == LANES or wanted == EMPTY:
             return _refuse(books, UNKNOWN)
-        bucket = books.orders[index]
-        row, answer, resting = np.int64(bucket.row[lane]), np.int64(bucket.price[lane]), np.int64(bucket.qty[lane])
+        bucket, place = books.orders[nonnegative(index)], nonnegative(lane)
+        row, answer, resting = np.int64(bucket.row[place]), np.int64(bucket.price[place]), np.int64(bucket.qty[place])
         if row >> 1 != instrument:
             return _refuse(books, ELSEWHERE)
         taken = qty if kind in (EXECUTE, REDUCE) else resting
         if taken <= 0:
             return _refuse(books, MALFORMED)
         if taken < resting:
-            bucket.qty[lane] = resting - taken
-            level_take(books, row, answer, taken)
+            bucket.qty[place] = resting - taken
+            level_went = level_take(books, row, answer, taken)
         else:
             books.excess += taken > resting
             remove(books.orders, index, lane, books.mask)
             books.count -= 1
-            level_take(books, row, answer, ONE_ORDER + resting)
+            level_went = level_take(books, row, answer, ONE_ORDER + resting)
     if kind in (ADD, REPLACE):
         old_price, answer = answer, _rest(books, row, order_id, price, qty)
         if answer < 0 and kind == REPLACE:
             _put_back(books, row, old_id, old_price, taken)
-    if books.touch_state[instrument]:
+    if level_went & (books.touch_state[nonnegative(instrument)] != 0):
         _watch_touch(books, instrument)
     return answer
 

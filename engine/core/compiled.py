@@ -14,11 +14,15 @@ as an int64, which holds the same value. That makes 200 compilations of 300.
 ``numba.cfunc``.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
 from numba import types
+
+BLAS = "scipy.linalg"
 
 
 def njit(*, allocates: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -41,3 +45,20 @@ def _general(kind: Any) -> Any:
     """The type as which an argument of this type is handed over."""
     kind = types.unliteral(kind)
     return types.int64 if isinstance(kind, types.Integer) and kind != types.uint64 else kind
+
+
+@contextmanager
+def without_blas() -> Iterator[None]:
+    """For processes that want to be quick and small: no BLAS is looked for within.
+
+    numba imports ``scipy.linalg`` for that when it loads its first function, and nothing of the engine calls one. Here
+    that import fails at once; a process in which it did compiles no ``numpy.dot`` from then on.
+    """
+    asked_first = BLAS not in sys.modules
+    if asked_first:
+        sys.modules[BLAS] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if asked_first:
+            del sys.modules[BLAS]

@@ -9,7 +9,7 @@ question of speed only. It is placed anew, around the best price, when an added 
 
 import numpy as np
 
-from engine.core.bits import highest_bit
+from engine.core.bits import highest_bit, nonnegative
 from engine.core.compiled import njit
 from engine.core.far_levels import (
     QTY_MASK,
@@ -63,7 +63,7 @@ def ladder_best(side, sign):
 @njit(cache=True, forceinline=True)
 def best_price(books, row):
     """Best price of a side, 0 when it is empty."""
-    side = books.sides[row]
+    side = books.sides[nonnegative(row)]
     sign = 1 - 2 * (row & 1)
     far = np.int64(side.far_best)
     if side.rungs == 0:
@@ -85,33 +85,34 @@ def best_level(books, row):
 @njit(cache=True)
 def level_add(books, row, price, amount):
     """Adds ``amount`` (orders and shares) at ``price``; False, with nothing changed, when there is no room."""
-    side = books.sides[row]
+    side = books.sides[nonnegative(row)]
     sign = 1 - 2 * (row & 1)
     rung = rung_of(side, sign, price)
     if rung < 0:
         rung = _outside(books, side, row, sign, price)
         if rung < 0:
             return far_add(books, side, sign, price, amount)
-    level = books.rungs[row, rung]
+    level = books.rungs[nonnegative(row), nonnegative(rung)]
     if (level & QTY_MASK) + (amount & QTY_MASK) > QTY_MASK:
         return False
-    books.rungs[row, rung] = level + amount
+    books.rungs[nonnegative(row), nonnegative(rung)] = level + amount
     side.rungs |= np.int64(1) << rung
     return True
 
 
 @njit(cache=True, forceinline=True)
 def level_take(books, row, price, amount):
-    """Takes ``amount``, which must rest there, off the level at ``price``."""
-    side = books.sides[row]
+    """Takes ``amount``, which must rest there, off the level at ``price``; whether it may have been the last there."""
+    side = books.sides[nonnegative(row)]
     sign = 1 - 2 * (row & 1)
     rung = rung_of(side, sign, price)
     if rung < 0:
         far_take(books, side, sign, price, amount)
-        return
-    level = books.rungs[row, rung] - amount
-    books.rungs[row, rung] = level
+        return True
+    level = books.rungs[nonnegative(row), nonnegative(rung)] - amount
+    books.rungs[nonnegative(row), nonnegative(rung)] = level
     side.rungs &= ~(np.int64(level == 0) << rung)
+    return level == 0
 
 
 @njit(cache=True)

@@ -10,6 +10,7 @@ fill up, twice as many are taken into use, in place; the capacity bounds it all.
 
 import numpy as np
 
+from engine.core.bits import nonnegative
 from engine.core.compiled import njit
 
 EMPTY = 0
@@ -48,8 +49,9 @@ def lane_of(bucket, order_id):
 def find(buckets, order_id, mask):
     """(bucket, lane) of an order, (bucket, LANES) when there is none of this id, which is not EMPTY."""
     home = home_of(order_id, mask)
-    lane = lane_of(buckets[home], order_id)
-    if lane == LANES and buckets[home].passed:
+    bucket = buckets[nonnegative(home)]
+    lane = lane_of(bucket, order_id)
+    if lane == LANES and bucket.passed:
         return _find_further(buckets, order_id, mask, home)
     return home, lane
 
@@ -68,10 +70,10 @@ def _find_further(buckets, order_id, mask, index):
 def insert(buckets, order_id, qty, price, row, mask):
     """Puts an order in whose id is not in the table; a lane must be empty."""
     home = home_of(order_id, mask)
-    lane = lane_of(buckets[home], EMPTY)
+    lane = lane_of(buckets[nonnegative(home)], EMPTY)
     if lane == LANES:
         home, lane = _pass_on(buckets, mask, home)
-    put(buckets[home], lane, order_id, qty, price, row)
+    put(buckets[nonnegative(home)], lane, order_id, qty, price, row)
 
 
 @njit(cache=True)
@@ -86,19 +88,20 @@ def _pass_on(buckets, mask, index):
 
 @njit(cache=True, forceinline=True)
 def put(bucket, lane, order_id, qty, price, row):
-    bucket.order_id[lane] = order_id
-    bucket.qty[lane] = qty
-    bucket.price[lane] = price
-    bucket.row[lane] = row
+    bucket.order_id[nonnegative(lane)] = order_id
+    bucket.qty[nonnegative(lane)] = qty
+    bucket.price[nonnegative(lane)] = price
+    bucket.row[nonnegative(lane)] = row
 
 
 @njit(cache=True, forceinline=True)
 def remove(buckets, index, lane, mask):
     """Empties a lane."""
-    home = home_of(buckets[index].order_id[lane], mask)
+    bucket = buckets[nonnegative(index)]
+    home = home_of(bucket.order_id[nonnegative(lane)], mask)
     if home != index:
         _take_back(buckets, mask, home, index)
-    put(buckets[index], lane, EMPTY, 0, 0, 0)
+    put(bucket, lane, EMPTY, 0, 0, 0)
 
 
 @njit(cache=True)

@@ -7,6 +7,7 @@ by an array index; Start of Messages (section 1.1, event O) forgets the map of t
 
 import numpy as np
 
+from engine.core.bits import nonnegative
 from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.protocols.feed import UNMAPPED
@@ -193,14 +194,14 @@ def _decode_unusual(event, feed, payload, at, size, locate_map, symbols):
 @njit(cache=True, forceinline=True)
 def _decode_order(event, midnight, ts_recv, venue, payload, at, instrument, row):
     """An order's message or a trade, by its row of the table; whether its side is good, where it has one."""
-    side = _SIDE[payload[at + row[SIDE_AT]]]
+    side = _SIDE[payload[nonnegative(at + row[SIDE_AT])]]
     event.ts_event = midnight + (load_u64(payload, at + TIMESTAMP - 2) & 0xFFFF_FFFF_FFFF)
     event.ts_recv = ts_recv
     event.instrument = instrument
     event.kind = row[KIND]
     event.side = side
     event.venue = venue
-    event.flags = NON_PRINTABLE if payload[at + row[PRINTABLE_AT]] == N_BYTE else 0
+    event.flags = NON_PRINTABLE if payload[nonnegative(at + row[PRINTABLE_AT])] == N_BYTE else 0
     event.order_id = load_u64(payload, at + row[ID_AT]) & row[HAS_ID]
     event.price = load_u32(payload, at + row[PRICE_AT]) & row[HAS_PRICE]
     event.qty = load_u32(payload, at + row[QTY_AT]) & row[HAS_QTY]
@@ -222,14 +223,14 @@ def decode_whole(payload, start, stop, feed, locate_map, symbols, out):
             break
         position = at + size
         messages += 1
-        row = _ROW[payload[at] if size else 0]
+        row = _ROW[payload[nonnegative(at)] if size else np.uint8(0)]
         if row[LENGTH] != size or size == 0:
             count += _decode_unusual(out[count], feed, payload, at, size, locate_map, symbols)
             continue
-        instrument = locate_map[load_u16(payload, at + LOCATE)]
+        instrument = locate_map[nonnegative(load_u16(payload, at + LOCATE))]
         if instrument < 0:
             unsubscribed += 1
-        elif _decode_order(out[count], midnight, ts_recv, venue, payload, at, instrument, row):
+        elif _decode_order(out[nonnegative(count)], midnight, ts_recv, venue, payload, at, instrument, row):
             count += 1
         else:
             feed.bad_field += 1

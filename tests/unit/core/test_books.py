@@ -81,6 +81,7 @@ def test_every_answer_and_all_content_equal_the_reference_books(steps):
     for kind, instrument, side, order, price, qty, old in steps:
         answer = books.apply_order(book, instrument, int(kind), side, order, price, qty, old)
         assert answer == reference.apply(instrument, kind, side, order, price, qty, old)
+        assert book["touch_state"][instrument] == reference.touch_state(instrument)
     check_equal(book, reference)
 
 

@@ -1,5 +1,8 @@
 """What ``engine.core.compiled.njit`` promises of the functions it makes."""
 
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -45,3 +48,14 @@ def test_a_function_that_would_allocate_does_not_compile():
 
     with pytest.raises(NumbaError):
         copied(np.zeros(3))
+
+
+def test_without_blas_no_scipy_is_loaded_and_what_was_compiled_runs(root):
+    script = (
+        "import sys; from engine.core.compiled import without_blas; from engine.core.order_table import home_of\n"
+        "with without_blas():\n    home = home_of(1, 255)\n"
+        "print(0 <= home <= 255, [name for name in sys.modules if name.startswith('scipy.linalg')])\n"
+        "import scipy.linalg"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split(maxsplit=1) == ["True", "[]\n"]
