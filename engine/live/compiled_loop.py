@@ -10,9 +10,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from engine.core.clock import interpolate
+from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.live.libc import EAGAIN, EINTR, EPOLL_EVENT, EPOLLOUT, receive, send, steady_ns, wait
 from engine.live.pipeline import drive
@@ -184,13 +184,10 @@ def serve(loops, stop, ready, clock, machine, journal, market, session):
 def _is_own(loop, event):
     if event.events & EPOLLOUT:
         return False
-    descriptor = event.descriptor
-    if descriptor == loop.orders.descriptor:
-        return True
+    own = event.descriptor == loop.orders.descriptor
     for line in range(loop.feed.lines):
-        if descriptor == loop.feed.descriptors[line]:
-            return True
-    return False
+        own |= event.descriptor == loop.feed.descriptors[line]
+    return own
 
 
 @njit(cache=True, nogil=True)

@@ -2,8 +2,8 @@
 
 The loop runs in a thread of its own, bound to a CPU where the configuration says so; the main thread waits for it and
 takes signals. The order of appending to the journal is the order of everything. The agent starts
-``python -m engine.live.core --config FILE``; exit code 0 after SIGTERM or SIGINT, 2 for bad input, 4 when the journal has
-no room or is damaged (standard error says which).
+``python -m engine.live.core --config FILE``; exit code 0 after SIGTERM or SIGINT, 2 for bad input, 4 when the journal
+has no room or is damaged (standard error says which).
 """
 
 import argparse
@@ -342,7 +342,7 @@ class Core:
     def _watch_room(self) -> None:
         """Without a segment allocated ahead, no strategy may send new orders: there must be room for what comes."""
         writer = self.pipeline.writer
-        if writer.spare_ready or writer.prepare_spare():
+        if writer.spare_ready():
             self._paused_for_room = False
             return
         if self._paused_for_room:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import typing
 from numba.extending import intrinsic
+
+from engine.core.compiled import njit
 
 EAGAIN, EINTR = 11, 4
 EPOLLIN, EPOLLOUT = 0x001, 0x004
