@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.protocols import ouch
 from engine.protocols.layout import WireError
-from engine.simulation import flow, matching
+from engine.simulation import flow, matching, matching_records
 from engine.simulation.record import Entry, Record
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class OrderEntry:
         self.counters: Counter[str] = Counter()
         self.now = Now()
         self.halted: set[int] = set()
-        self.reports = matching.report_buffer()
+        self.reports = matching_records.report_buffer()
         self._books, self._crowd = books, crowd
         self._live: dict[tuple[str, int], Live] = {}
         self._last_user_ref_num = {name: record.streams[name].last_user_ref_num for name in accounts}
@@ -130,7 +130,7 @@ class OrderEntry:
             return 0
         instrument = self.instruments[order.symbol]
         n = self._match(account, order, instrument, order.quantity, 0)
-        if int(self.reports[0]["kind"]) == matching.REFUSED:
+        if int(self.reports[0]["kind"]) == matching_records.REFUSED:
             self._reject(account, order, RejectReason.PROCESSING_ERROR)
             return 0
         self._live[account, order.user_ref_num] = Live(
@@ -142,18 +142,16 @@ class OrderEntry:
         return n
 
     def _match(self, account: str, order: ouch.EnterOrder, instrument: int, qty: int, first: int) -> int:
-        n = matching.enter(
-            self._books,
+        new = matching_records.NewOrder(
             instrument,
             SIDES[order.side],
             order.price,
             qty,
-            order.time_in_force == IMMEDIATE,
-            self.accounts.index(account) + 1,
-            order.user_ref_num,
-            self.reports,
-            first,
+            time_in_force=matching_records.IMMEDIATE if order.time_in_force == IMMEDIATE else matching_records.DAY,
+            owner=self.accounts.index(account) + 1,
+            tag=order.user_ref_num,
         )
+        n = matching.enter_order(self._books, new, self.reports, first)
         flow.absorb(self._crowd, self.reports, first, n)
         return n
 
@@ -286,12 +284,12 @@ class OrderEntry:
         rows = self.reports[first:n]
         for row in rows[(rows["owner"] > 0) | (rows["taker_owner"] > 0)]:
             kind = int(row["kind"])
-            if kind == matching.EXECUTED:
+            if kind == matching_records.EXECUTED:
                 self._tell_execution(row, "owner", "tag", "A")
                 self._tell_execution(row, "taker_owner", "taker_tag", "R")
-            elif kind in (matching.DELETED, matching.REDUCED):
+            elif kind in (matching_records.DELETED, matching_records.REDUCED):
                 self._tell_canceled(row, reason)
-            elif kind == matching.EXPIRED:
+            elif kind == matching_records.EXPIRED:
                 order = self._live[self._key(row, "owner", "tag")].entered
                 immediate = order.time_in_force == IMMEDIATE
                 self._tell_canceled(row, CANCELED_IMMEDIATE if immediate else CANCELED_SYSTEM)

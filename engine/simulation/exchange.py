@@ -16,7 +16,7 @@ import numpy as np
 from engine.core.clock import SessionClock, midnight_ns
 from engine.protocols import glimpse, itch, moldudp64
 from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
-from engine.simulation import flow, matching, wire
+from engine.simulation import flow, matching, matching_records, wire
 from engine.simulation.accounts import CANCELED_TIMEOUT, OrderEntry
 from engine.simulation.market import Market
 from engine.simulation.record import Record
@@ -40,13 +40,14 @@ class Phase(Enum):
 
 def warm_up() -> None:
     """Compiles all that a trading day needs, on books of its own: seconds, better spent before the day begins."""
-    books, crowd, frames = matching.matching_state(1), flow.flow_state(1, 0), wire.wire_state(["A"])
-    reports = matching.report_buffer()
+    books, crowd, frames = matching_records.matching_state(1), flow.flow_state(1, 0), wire.wire_state(["A"])
+    reports = matching_records.report_buffer()
     price = np.array([100_0000.0])
     flow.start_day(crowd, price, price, np.array([0.01]), 1.0)
     for before, after in ((0.0, 0.0), (0.0, 0.5), (0.5, 1.0)):
         wire.encode(frames, 0, reports, flow.step(books, crowd, before, after, reports))
-    flow.absorb(crowd, reports, 0, matching.enter(books, 0, 1, flow.TICK, 1, False, 1, 1, reports, 0))
+    order = matching_records.NewOrder(0, 1, flow.TICK, 1, owner=1, tag=1)
+    flow.absorb(crowd, reports, 0, matching.enter_order(books, order, reports))
     matching.reduce(books, int(reports[0]["reference"]), 0, reports, 0)
     flow.expire_all(books, crowd, reports)
     wire.encode_book(frames, 0, books)
@@ -70,7 +71,7 @@ class Exchange:
     ) -> None:
         self.market, self.clock, self.record = market, clock, record
         symbols = market.symbols
-        self.books = matching.matching_state(len(symbols), record.first_free_match_number)
+        self.books = matching_records.matching_state(len(symbols), record.first_free_match_number)
         busy = clock.day_seconds / QUIET_DAY_SECONDS
         self.crowd = flow.flow_state(len(symbols), seed ^ clock.dates[0], max(busy, 1.0))
         share = THRESHOLD_SHARE * (len(symbols) / 20 / busy * MESSAGES_PER_SECOND / messages_per_second) ** 0.5

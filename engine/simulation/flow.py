@@ -20,8 +20,20 @@ import math
 import numpy as np
 from numba import njit
 
-from engine.simulation import matching as m
-from engine.simulation.matching import DELETED, EXECUTED, INSTRUMENTS, RESTED
+from engine.simulation.matching import delete_all, enter, reduce
+from engine.simulation.matching_records import (
+    CROSSED,
+    DAY,
+    DELETED,
+    EVERYTHING,
+    EXECUTED,
+    IMMEDIATE,
+    INSTRUMENTS,
+    NEW_ORDER,
+    NONE,
+    RESTED,
+)
+from engine.simulation.order_book import best, best_qty, slot_of
 
 TICK = 100  # 0.01 in 1/10,000
 LADDER = 3
@@ -61,6 +73,7 @@ FLOW = np.dtype(
         ("random", "<u8"),
         ("symbols", "<i8"),
         ("activity", "<f8"),  # multiplies how often noise traders act
+        ("new", NEW_ORDER),  # the order that an agent is about to enter
         ("agents", AGENTS, (INSTRUMENTS,)),
     ]
 )
@@ -72,6 +85,8 @@ def flow_state(symbols: int, seed: int, activity: float = 1.0) -> np.record:
     state["activity"] = activity
     state["random"] = seed
     state["symbols"] = symbols
+    state["new"]["owner"] = CROWD
+    state["new"]["display"] = EVERYTHING
     return state[0]
 
 
@@ -140,11 +155,13 @@ def absorb(flow, reports, first, n):
                 agent.inventory += report.side * report.qty
             if report.taker_owner == CROWD and 0 < report.taker_tag <= 2 * LADDER:
                 agent.inventory -= report.side * report.qty
+        if report.kind == CROSSED and report.owner == CROWD and 0 < report.tag <= 2 * LADDER:
+            agent.inventory += report.side * report.qty
         if report.owner != CROWD:
             continue
         if report.kind == RESTED:
             _remember(agent, report.tag, report.reference)
-        elif report.kind == DELETED or (report.kind == EXECUTED and report.remaining == 0):
+        elif report.kind == DELETED or (report.kind in (EXECUTED, CROSSED) and report.remaining == 0):
             _remember(agent, report.tag, 0)
 
 
@@ -158,14 +175,17 @@ def _remember(agent, tag, reference):
 
 @njit(cache=True)
 def _enter(books, flow, instrument, side, price, qty, immediate, tag, reports, n):
-    after = m.enter(books, instrument, side, price, qty, immediate, CROWD, tag, reports, n)
+    new = flow.new
+    new.instrument, new.side, new.price, new.qty, new.tag = instrument, side, price, qty, tag
+    new.time_in_force = IMMEDIATE if immediate else DAY
+    after = enter(books, new, reports, n)
     absorb(flow, reports, n, after)
     return after
 
 
 @njit(cache=True)
 def _delete(books, flow, reference, reports, n):
-    after = m.reduce(books, reference, 0, reports, n)
+    after = reduce(books, reference, 0, reports, n)
     absorb(flow, reports, n, after)
     return after
 
@@ -193,10 +213,10 @@ def _place(books, flow, instrument, side, level, reports, n):
     index = (1 - side) // 2
     price = _level_price(agent.centre, side, level)
     old = agent.ladder[index, level]
-    slot = m.slot_of(books, old)
-    if slot != m.NONE and books.orders[slot].price == price:
+    slot = slot_of(books, old)
+    if slot != NONE and books.orders[slot].price == price:
         return n
-    if slot != m.NONE:
+    if slot != NONE:
         n = _delete(books, flow, old, reports, n)
     notional = (NEAREST_NOTIONAL + level * NOTIONAL_STEP) * (0.6 + 0.8 * _uniform(flow))
     tag = 1 + index * LADDER + level
@@ -229,9 +249,9 @@ def _make_market(books, flow, instrument, threshold, reports, n):
 def _trade_informed(books, flow, instrument, reports, n):
     price = math.exp(flow.agents[instrument].fundamental)
     for side in (1, -1):
-        quote = m.best(books, instrument, -side)
+        quote = best(books, instrument, -side)
         if quote and (price - quote) * side > quote * HALF_SPREAD and _uniform(flow) < INFORMED_PROBABILITY:
-            qty = max(np.int64(m.best_qty(books, instrument, -side) * (0.3 + 0.7 * _uniform(flow))), 1)
+            qty = max(np.int64(best_qty(books, instrument, -side) * (0.3 + 0.7 * _uniform(flow))), 1)
             n = _enter(books, flow, instrument, side, quote, qty, True, TAKER_TAG, reports, n)
     return n
 
@@ -240,7 +260,7 @@ def _trade_informed(books, flow, instrument, reports, n):
 def _trade_noise(books, flow, instrument, reports, n):
     """One small immediate order at the best price of a random side."""
     side = 1 if _uniform(flow) < 0.5 else -1
-    quote = m.best(books, instrument, -side)
+    quote = best(books, instrument, -side)
     if quote == 0:
         return n
     shares = NOISE_NOTIONAL * 10_000.0 / quote * math.exp(0.7 * _normal(flow))
@@ -255,7 +275,7 @@ def _quote_noise(books, flow, instrument, reports, n):
     if reference:
         return _delete(books, flow, reference, reports, n)
     side = 1 if _uniform(flow) < 0.5 else -1
-    own, other = m.best(books, instrument, side), m.best(books, instrument, -side)
+    own, other = best(books, instrument, side), best(books, instrument, -side)
     if own == 0 or other == 0:
         return n
     if (other - own) * side > TICK and _uniform(flow) < 0.3:
@@ -297,6 +317,6 @@ def expire_all(books, flow, reports):
     n = 0
     for instrument in range(flow.symbols):
         first = n
-        n = m.delete_all(books, instrument, reports, n)
+        n = delete_all(books, instrument, reports, n)
         absorb(flow, reports, first, n)
     return n

@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.core.clock import SessionClock
 from engine.protocols import itch, moldudp64, ouch
+from engine.simulation import order_book
 from engine.simulation.exchange import Exchange, Phase
 from engine.simulation.market import Market
 from engine.simulation.record import Record
@@ -65,6 +66,4 @@ class World:
         return sessions
 
     def quote(self, symbol: str, side: str) -> int:
-        from engine.simulation import matching
-
-        return int(matching.best(self.exchange.books, SYMBOLS.index(symbol), 1 if side == "B" else -1))
+        return int(order_book.best(self.exchange.books, SYMBOLS.index(symbol), 1 if side == "B" else -1))
