@@ -116,6 +116,22 @@ class NewOrder(msgspec.Struct, frozen=True):
     tag: int = 0
 
 
+class Report(msgspec.Struct, frozen=True):
+    """What happened, for Python: serials stand for references (``REPORT`` has the fields' meaning)."""
+
+    kind: ReportKind
+    serial: int = 0
+    side: int = 0
+    price: int = 0
+    qty: int = 0
+    remaining: int = 0
+    visible: int = 0
+    shown: int = 0
+    match_number: int = 0
+    taker_serial: int = 0
+    reason: Reason = Reason.NONE
+
+
 NEW_ORDER = np.dtype(
     [
         ("price", "<i8"),

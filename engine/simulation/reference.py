@@ -1,7 +1,7 @@
 """The matching engine again, plain and slow: what ``engine.simulation.matching`` and ``auction`` are compared with.
 
 A side of a book is one list of orders; whoever trades next is found by sorting it. What an order would get is found by
-letting it trade in a copy of everything. Nothing here is shared with the compiled engine but the orders that come in
+letting it trade in a copy of the book. Nothing here is shared with the compiled engine but the orders that come in
 and the meaning of the reports.
 """
 
@@ -10,7 +10,17 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from engine.simulation.matching_records import NewOrder, OrderKind, Phase, Prevention, Reason, ReportKind, TimeInForce
+from engine.simulation.matching_records import (
+    INSTRUMENTS,
+    NewOrder,
+    OrderKind,
+    Phase,
+    Prevention,
+    Reason,
+    Report,
+    ReportKind,
+    TimeInForce,
+)
 
 UNLIMITED = 1 << 62
 
@@ -50,31 +60,16 @@ class Order:
         return self.limit * self.new.side >= price * self.new.side
 
 
-@dataclass(frozen=True)
-class Report:
-    kind: ReportKind
-    serial: int = 0
-    side: int = 0
-    price: int = 0
-    qty: int = 0
-    remaining: int = 0
-    visible: int = 0
-    shown: int = 0
-    match_number: int = 0
-    taker_serial: int = 0
-    reason: Reason = Reason.NONE
-
-
 @dataclass
 class ReferenceMatching:
     """Same calls as the compiled engine, with serials for references. It has room for everything."""
 
     tick: int = 1
     collar: int = 0
-    instruments: int = 4
+    instruments: int = INSTRUMENTS
     next_serial: int = 1
     next_match: int = 1
-    orders: list[Order] = field(default_factory=list)
+    books: dict[int, list[Order]] = field(default_factory=dict)
     phases: dict[int, Phase] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
@@ -99,11 +94,11 @@ class ReferenceMatching:
 
     def reduce(self, serial: int, keep: int) -> list[Report]:
         self.reports = []
-        for order in self.orders:
-            if order.serial == serial and keep < order.qty:
+        found = [order for orders in self.books.values() for order in orders if order.serial == serial]
+        for order in found:
+            if keep < order.qty:
                 self._cut(order, max(keep, 0), Reason.NONE)
                 self._settle_midpoint(order.new.instrument)
-                break
         return self.reports
 
     def set_phase(self, instrument: int, phase: Phase) -> None:
@@ -131,7 +126,7 @@ class ReferenceMatching:
                 order.serial,
                 order.shown,
             )
-            for instrument in range(self.instruments)
+            for instrument in sorted(self.books)
             for side in (1, -1)
             for order in self._listed(instrument, side)
         ]
@@ -147,7 +142,11 @@ class ReferenceMatching:
         return sorted(self._on_side(instrument, side), key=key)
 
     def _on_side(self, instrument: int, side: int) -> list[Order]:
-        return [order for order in self.orders if (order.new.instrument, order.new.side) == (instrument, side)]
+        return [order for order in self.books.get(instrument, []) if order.new.side == side]
+
+    def _remove(self, order: Order) -> None:
+        orders = self.books[order.new.instrument]
+        del orders[next(place for place, other in enumerate(orders) if other is order)]
 
     # ---- what comes in -------------------------------------------------------------------------------
 
@@ -216,15 +215,14 @@ class ReferenceMatching:
         return Reason.NONE
 
     def _available(self, order: Order, middle: int, limit: int) -> int:
-        """What the order gets in a copy of everything, where meeting its own group ends it (or is passed over)."""
-        world = deepcopy(self)
-        world.reports = []
-        copy = deepcopy(order)
-        world.orders = [other for other in world.orders if other.serial != order.serial]
+        """What the order gets in a copy of the book, where meeting its own group ends it (or is passed over)."""
+        instrument, copy = order.new.instrument, deepcopy(order)
+        others = [deepcopy(other) for other in self.books.get(instrument, []) if other.serial != order.serial]
         if order.new.group and order.new.prevention == Prevention.CANCEL_OLDEST:
-            world.orders = [other for other in world.orders if other.new.group != order.new.group]
+            others = [other for other in others if other.new.group != order.new.group]
         elif order.new.prevention == Prevention.DECREMENT_BOTH:
             copy.new = structs.replace(order.new, prevention=Prevention.CANCEL_NEWEST)
+        world = ReferenceMatching(next_serial=self.next_serial, books={instrument: others})
         world._match(copy, middle, limit)
         return order.qty - copy.qty
 
@@ -239,7 +237,7 @@ class ReferenceMatching:
             return
         order.reason = Reason.NONE
         order.visible = min(order.new.display, order.qty) if order.is_displayed else 0
-        self.orders.append(order)
+        self.books.setdefault(order.new.instrument, []).append(order)
         self._report(ReportKind.RESTED, order, order.qty, order.visible)
 
     # ---- trading -------------------------------------------------------------------------------------
@@ -308,7 +306,7 @@ class ReferenceMatching:
     def _tidy(self, order: Order) -> None:
         """An order that is done leaves; an iceberg that shows nothing shows its next slice, last in its queue."""
         if not order.qty:
-            self.orders.remove(order)
+            self._remove(order)
         elif order.is_displayed and not order.visible:
             order.visible = min(order.new.display, order.qty)
             order.shown = self.next_serial
@@ -332,7 +330,7 @@ class ReferenceMatching:
         order.qty, order.visible = keep, order.visible - seen
         self._report(ReportKind.REDUCED if keep else ReportKind.DELETED, order, off, seen, reason=reason)
         if not keep:
-            self.orders.remove(order)
+            self._remove(order)
 
     def _settle_midpoint(self, instrument: int) -> None:
         middle = self._midpoint(instrument)
@@ -347,7 +345,7 @@ class ReferenceMatching:
                     if order.reason:
                         self._report(ReportKind.EXPIRED, order, order.qty, reason=order.reason)
                     if order.reason or not order.qty:
-                        self.orders.remove(order)
+                        self._remove(order)
 
     # ---- auctions ------------------------------------------------------------------------------------
 
@@ -396,7 +394,7 @@ class ReferenceMatching:
             for order in self._taking_part(instrument, side, auction):
                 if order.auction:
                     self._report(ReportKind.EXPIRED, order, order.qty, reason=Reason.AUCTION_OVER)
-                    self.orders.remove(order)
+                    self._remove(order)
         self.set_phase(instrument, Phase.CONTINUOUS)
         self._settle_midpoint(instrument)
         return self.reports

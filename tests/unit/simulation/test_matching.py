@@ -1,7 +1,7 @@
 """The rules of continuous trading, stated once and asked of both engines: the compiled one and the plain reference."""
 
 import pytest
-from matching_engines import BUY, ENGINES, SELL, CompiledMatching, ending, trades
+from matching_engines import BUY, ENGINES, NO_INSTRUMENT, SELL, CompiledMatching, ending, trades
 
 from engine.simulation import matching_records
 from engine.simulation.matching_records import NewOrder, OrderKind, Phase, Prevention, Reason, ReportKind, TimeInForce
@@ -333,7 +333,7 @@ def test_while_orders_are_collected_nothing_trades_and_immediate_orders_are_refu
         order(BUY, 0, 10),
         order(BUY, 100_00, 0),
         order(BUY, 1 << 32, 10),
-        order(BUY, 100_00, 10, instrument=4),
+        order(BUY, 100_00, 10, instrument=NO_INSTRUMENT),
         order(BUY, 100_00, 10, display=-1),
         order(BUY, 100_00, 10, min_qty=5),  # displayed
         order(BUY, 100_00, 10, display=0, min_qty=11),
