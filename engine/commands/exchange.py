@@ -20,7 +20,8 @@ from engine.core.clock import SessionClock
 from engine.dates import as_yyyymmdd, new_years_day
 from engine.errors import BadInput
 from engine.files import replace_file
-from engine.simulation.exchange import MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
+from engine.simulation.crosses import Halt
+from engine.simulation.exchange import COLLAR, MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
 from engine.simulation.market import Market
 from engine.simulation.record import Record
 from engine.simulation.server import Server
@@ -46,6 +47,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     symbols: list[str] | None = None  # None: all of the dataset
     messages_per_second: float = MESSAGES_PER_SECOND
+    auctions: bool = False  # opening and closing; orders are taken from the start-of-day messages on
+    collar: int = COLLAR  # 1/10,000 of the touch that an order may trade through; 0: none
+    halts: list[Halt] = []
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +85,9 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         seed=config.seed,
         messages_per_second=config.messages_per_second,
         finished=not left,
+        auctions=config.auctions,
+        collar=config.collar,
+        halts=config.halts,
     )
     cancelled = exchange.cancel_leftovers()
     replace_file(directory / "clock.json", clock.to_json().encode())

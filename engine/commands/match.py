@@ -58,7 +58,7 @@ class New(msgspec.Struct, tag="new", forbid_unknown_fields=True):
     min_qty: int = 0
     post_only: bool = False
     group: int = 0
-    prevention: Literal["cancel_newest", "cancel_oldest", "decrement_both"] = "cancel_newest"
+    prevention: Literal["cancel_newest", "cancel_oldest", "decrement_both", "allow"] = "cancel_newest"
 
 
 class Cancel(msgspec.Struct, tag="cancel", forbid_unknown_fields=True):

@@ -164,11 +164,11 @@ def _execute(state, slot, price, qty, reports, n):
 
 
 @njit(cache=True)
-def _report_cross(state, instrument, price, volume, reports, n):
+def _report_cross(state, instrument, auction, price, volume, reports, n):
     report = reports[n]
     report.kind, report.instrument, report.price, report.qty = CROSS, instrument, price, volume
     report.match_number = state.next_match
-    report.side = report.reason = 0
+    report.queue, report.side, report.reason = auction, 0, 0
     report.reference = report.shown = report.visible = report.remaining = report.owner = report.tag = 0
     report.taker_reference = report.taker_owner = report.taker_tag = 0
     state.next_match += 1
@@ -197,7 +197,7 @@ def uncross(state, instrument, auction, reference, reports, n):
         left -= qty
     if volume:
         state.last[instrument] = price
-        n = _report_cross(state, instrument, price, volume, reports, n)
+        n = _report_cross(state, instrument, auction, price, volume, reports, n)
     for index in range(2):
         queue = state.auctions[instrument, auction - OPENING, index]
         while queue.head != NONE:

@@ -27,8 +27,11 @@ from engine.simulation.matching_records import (
     DELETED,
     EVERYTHING,
     EXECUTED,
+    HALTED,
     IMMEDIATE,
     INSTRUMENTS,
+    LIMIT,
+    MARKET,
     NEW_ORDER,
     NONE,
     RESTED,
@@ -47,6 +50,7 @@ SPACING = 0.0004  # of price, at least one tick
 NEAREST_NOTIONAL = 15_000.0  # currency at the best level, before a random factor of 0.6 to 1.4
 NOTIONAL_STEP = 10_000.0  # more at each further level
 NOISE_NOTIONAL = 4_000.0
+AUCTION_NOTIONAL = 8_000.0  # of market orders a side and auction, before a random factor
 MAX_SKEW = 0.0030
 SKEW_PER_CURRENCY = 0.0001 / 10_000.0
 INVENTORY_KEPT = 0.98  # a step
@@ -297,6 +301,8 @@ def step(books, flow, before, after, reports):
         if not agent.active:
             continue
         _advance(flow, agent, before, after)
+        if books.phase[instrument] == HALTED:
+            continue
         if before < after < 1.0:
             n = _trade_informed(books, flow, instrument, reports, n)
             share = (after - before) * flow.activity
@@ -308,6 +314,24 @@ def step(books, flow, before, after, reports):
         n = _make_market(books, flow, instrument, threshold, reports, n)
         if after >= 1.0:
             n = _trade_noise(books, flow, instrument, reports, n)
+    return n
+
+
+@njit(cache=True)
+def enter_auction_orders(books, flow, auction, reports):
+    """One market order a side for the auction (a time in force) of every book that is not halted; returns reports."""
+    n = 0
+    new = flow.new
+    for instrument in range(flow.symbols):
+        if not flow.agents[instrument].active or books.phase[instrument] == HALTED:
+            continue
+        price = math.exp(flow.agents[instrument].fundamental)
+        for side in (1, -1):
+            new.instrument, new.side, new.price, new.tag = instrument, side, 0, TAKER_TAG
+            new.qty = _shares(AUCTION_NOTIONAL * math.exp(0.7 * _normal(flow)), price)
+            new.kind, new.time_in_force = MARKET, auction
+            n = enter(books, new, reports, n)
+    new.kind = LIMIT
     return n
 
 

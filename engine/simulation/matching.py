@@ -20,6 +20,8 @@ import numpy as np
 from numba import njit
 
 from engine.simulation.matching_records import (
+    ALLOW,
+    CANCEL_NEWEST,
     CLOSING,
     COLLECTING,
     CONTINUOUS,
@@ -89,7 +91,11 @@ def _is_malformed(state, new):
     shown = new.kind == LIMIT and new.time_in_force == DAY and new.display > 0
     if new.min_qty and (auction or shown or new.min_qty > new.qty):
         return True
-    known = LIMIT <= new.kind <= MIDPOINT and DAY <= new.time_in_force <= CLOSING and 0 <= new.prevention <= 2
+    known = (
+        LIMIT <= new.kind <= MIDPOINT
+        and DAY <= new.time_in_force <= CLOSING
+        and CANCEL_NEWEST <= new.prevention <= ALLOW
+    )
     return not known or new.display < 0 or new.min_qty < 0 or new.group < 0
 
 
@@ -115,7 +121,7 @@ def _refuse(state, new, reason, reports, n):
         return n
     report = reports[n]
     report.kind, report.reason = REFUSED, reason
-    report.side, report.instrument = new.side, new.instrument
+    report.side, report.instrument, report.queue = new.side, new.instrument, 0
     report.price, report.qty = new.price, new.qty
     report.owner, report.tag = new.owner, new.tag
     report.reference = report.shown = report.visible = report.remaining = report.match_number = 0

@@ -74,6 +74,7 @@ class Prevention(IntEnum):
     CANCEL_NEWEST = 0
     CANCEL_OLDEST = 1
     DECREMENT_BOTH = 2
+    ALLOW = 3  # trades with it
 
 
 class Phase(IntEnum):
@@ -86,7 +87,7 @@ class Phase(IntEnum):
 ENTERED, EXECUTED, RESTED, EXPIRED, REDUCED, DELETED, REFUSED, REFRESHED, CROSSED, CROSS = map(int, ReportKind)
 LIMIT, MARKET, MIDPOINT = map(int, OrderKind)
 DAY, IMMEDIATE, FILL_OR_KILL, OPENING, CLOSING = map(int, TimeInForce)
-CANCEL_NEWEST, CANCEL_OLDEST, DECREMENT_BOTH = map(int, Prevention)
+CANCEL_NEWEST, CANCEL_OLDEST, DECREMENT_BOTH, ALLOW = map(int, Prevention)
 CONTINUOUS, HALTED, COLLECTING = map(int, Phase)
 # Where an order stands: a price's displayed or hidden queue, the midpoint's, or (3, 4: the time in force) an auction's.
 DISPLAYED, HIDDEN, PEGGED = 0, 1, 2
@@ -97,8 +98,8 @@ EVERYTHING = MOST_QTY
 class NewOrder(msgspec.Struct, frozen=True):
     """An order as it comes in. ``display``: shares shown at a time; 0 shows none, fewer than ``qty`` is an iceberg.
 
-    ``price`` is ignored for market orders, and may be 0 (no limit) for midpoint orders. Orders of one ``group`` other
-    than 0 never trade with each other.
+    ``price`` is ignored for market orders, and may be 0 (no limit) for midpoint orders. An order that meets one of
+    its own ``group`` (other than 0) does what its ``prevention`` says.
     """
 
     instrument: int
@@ -198,7 +199,8 @@ MATCHING = np.dtype(
 )
 REPORT = np.dtype(
     [
-        ("kind", "<i4"),
+        ("kind", "<i2"),
+        ("queue", "<i2"),  # where the order stands; the auction of a CROSS
         ("side", "<i4"),
         ("instrument", "<i4"),
         ("reason", "<i4"),

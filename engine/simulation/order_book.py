@@ -242,6 +242,7 @@ def write_report(reports, n, kind, order, qty, visible, reason):
     """Writes what happened to ``order`` into row ``n``; its remaining quantity is what it has now."""
     report = reports[n]
     report.kind = kind
+    report.queue = order.queue
     report.side = order.side
     report.instrument = order.instrument
     report.reason = reason

@@ -30,7 +30,7 @@ RECENT = 4_096  # messages of a stream kept in memory
 class Entry(msgspec.Struct, frozen=True):
     """One line. ``price`` in 1/10,000, ``qty`` in shares, ``ts`` ns UTC on the session clock."""
 
-    type: str  # order, execution, cancel, reject, replace, modify, mass_cancel, disable, enable, system, account_query
+    type: str  # order, execution, cancel, reject, replace, modify, restated, mass_cancel, disable, enable, system, ...
     account: str
     sequence: int  # in the account's stream, from 1
     trade_date: int  # yyyymmdd

@@ -273,11 +273,16 @@ class ReferenceMatching:
             maker, price = following
             if not maker.accepts(price) or min(maker.new.min_qty, maker.qty) > taker.qty:
                 passed.add(maker.serial)
-            elif taker.new.group and maker.new.group == taker.new.group:
+            elif self._is_own(maker, taker):
                 self._prevent(taker, maker)
                 passed.add(maker.serial)
             else:
                 self._trade(taker, maker, price)
+
+    @staticmethod
+    def _is_own(maker: Order, taker: Order) -> bool:
+        same = taker.new.group != 0 and maker.new.group == taker.new.group
+        return same and taker.new.prevention != Prevention.ALLOW
 
     def _trade(self, taker: Order, maker: Order, price: int) -> None:
         qty = min(taker.qty, maker.visible if maker.is_displayed else maker.qty)

@@ -6,6 +6,7 @@
 from numba import njit
 
 from engine.simulation.matching_records import (
+    ALLOW,
     CANCEL_NEWEST,
     CANCEL_OLDEST,
     CONTINUOUS,
@@ -55,7 +56,7 @@ def _agrees(maker, price, offered):
 
 @njit(cache=True)
 def _is_own(maker, taker):
-    return maker.group != 0 and maker.group == taker.group
+    return maker.group == taker.group and maker.group != 0 and taker.prevention != ALLOW
 
 
 # ---- what is there, before anything is touched ---------------------------------------------------------
@@ -123,9 +124,9 @@ def available(state, taker, middle, limit, wanted):
 @njit(cache=True)
 def would_trade(state, taker, middle, limit):
     """Whether anyone is there to trade with, of the own group or not."""
-    group, taker.group = taker.group, 0
+    prevention, taker.prevention = taker.prevention, ALLOW
     found = available(state, taker, middle, limit, 1)
-    taker.group = group
+    taker.prevention = prevention
     return found > 0
 
 

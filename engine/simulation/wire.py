@@ -1,12 +1,13 @@
 """Matching reports to ITCH 5.0 messages, compiled, framed for MoldUDP64 and cut into packets.
 
 Only the messages that a book makes by the thousand are made here: Add Order (A, section 1.3.1), Order Executed (E,
-1.4.1; C, 1.4.2, in an auction), Order Cancel (X, 1.4.3), Order Delete (D, 1.4.4), Order Replace (U, 1.4.5) and Trade
-(P, 1.5.1), for executions of orders that nobody saw. The others come from ``engine.protocols.itch``. A delete and an
-add of one owner back to back on one side of one book are a replace. An iceberg's next slice is an add.
+1.4.1; C, 1.4.2, in an auction), Order Cancel (X, 1.4.3), Order Delete (D, 1.4.4), Order Replace (U, 1.4.5), Trade (P,
+1.5.1), for executions of orders that nobody saw, and Cross Trade (Q, 1.5.2). The others come from
+``engine.protocols.itch``. A delete and an add of one owner back to back on one side of one book are a replace. An
+iceberg's next slice is an add.
 
 Nothing is said of shares that are not displayed until they trade. An auction's executions are not printable, for its
-Cross Trade message (``engine.simulation.auction_messages``) prints them all.
+Cross Trade prints them all.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from engine.simulation.matching_records import (
+    CROSS,
     CROSSED,
     DELETED,
     DISPLAYED,
@@ -39,6 +41,7 @@ WIRE = np.dtype(
         ("start", "<i8"),
         ("count", "<i8"),
         ("packets", "<i8"),
+        ("cross_type", "<i8"),  # ITCH's letter of the auction whose reports come next
         ("symbols", "u1", (INSTRUMENTS, 8)),
         ("marks", "<i8", (PACKETS, 2)),
         ("buffer", "u1", (BUFFER_BYTES,)),
@@ -148,6 +151,16 @@ def _put_trade(wire, report):
 
 
 @njit(cache=True)
+def _put_cross(wire, report):
+    _begin(wire, 40, ord("Q"), report.instrument)
+    _put(wire, report.qty, 8)
+    _put_symbol(wire, report.instrument)
+    _put(wire, report.price, 4)
+    _put(wire, report.match_number, 8)
+    _put(wire, wire.cross_type, 1)
+
+
+@njit(cache=True)
 def _put_taken_off(wire, report):
     _begin(
         wire, 23 if report.kind == REDUCED else 19, ord("X") if report.kind == REDUCED else ord("D"), report.instrument
@@ -184,6 +197,8 @@ def encode(wire, timestamp, reports, n):
         seen = report.visible > 0
         if report.kind == EXECUTED and not seen:
             _put_trade(wire, report)
+        elif report.kind == CROSS:
+            _put_cross(wire, report)
         elif seen and (report.kind == RESTED or report.kind == REFRESHED):
             _put_add(wire, report)
         elif seen and report.kind == EXECUTED:

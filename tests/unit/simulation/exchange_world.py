@@ -1,6 +1,7 @@
 """A small exchange in virtual time for the tests beside it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,14 @@ CLOSES = np.array([[37_6000, 69_5000, 0], [37_8000, 69_9000, 0], [38_0000, 69_10
 class World:
     """One process lifetime of an exchange on ``folder``; days of two seconds, two accounts."""
 
-    def __init__(self, folder: Path, seed: int = 7) -> None:
+    def __init__(self, folder: Path, seed: int = 7, **options: Any) -> None:
         self.market = Market(np.array(DATES), SYMBOLS, CLOSES, None, start=DATES[0], end=DATES[-1], seed=seed)
         self.record = Record(folder, ["ONE", "TWO"])
         left = self.market.after(self.record.state.started)
         self.clock = SessionClock(EPOCH, left or DATES[-1:], 2.0)
-        self.exchange = Exchange(self.market, self.clock, self.record, ["ONE", "TWO"], seed=seed, finished=not left)
+        self.exchange = Exchange(
+            self.market, self.clock, self.record, ["ONE", "TWO"], seed=seed, finished=not left, **options
+        )
         self.datagrams: list[bytes] = []
         self.now = EPOCH - SECOND
         self.cancelled_leftovers = self.exchange.cancel_leftovers()

@@ -249,9 +249,10 @@ def test_sweep_sees_the_middle_as_it_was_when_it_came(engine):
         (Prevention.CANCEL_NEWEST, [(1, 100_00, 10)], [(2, 30), (3, 50)]),
         (Prevention.CANCEL_OLDEST, [(1, 100_00, 10), (3, 100_00, 30)], [(3, 20)]),
         (Prevention.DECREMENT_BOTH, [(1, 100_00, 10)], [(3, 50)]),
+        (Prevention.ALLOW, [(1, 100_00, 10), (2, 100_00, 30)], [(3, 50)]),
     ],
 )
-def test_orders_of_one_group_never_trade_with_each_other(engine, prevention, traded, left):
+def test_order_that_meets_its_own_group_does_what_it_was_told(engine, prevention, traded, left):
     enter(engine, SELL, 100_00, 10)
     enter(engine, SELL, 100_00, 30, group=7)
     enter(engine, SELL, 100_00, 50, group=8)
