@@ -73,7 +73,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
     passwords = _passwords(Path(config.accounts_file))
     receivers = [host_and_port(receiver, "receivers") for receiver in config.receivers]
     market = _prepared_market(config)
-    warm_up()
+    warm_up(auctions=config.auctions or bool(config.halts))
     record = Record(directory, list(passwords))
     left = market.after(record.state.started)
     clock = _clock(left or market.dates[-1:], config.day_seconds, finished=not left)
@@ -148,7 +148,7 @@ def _prepare(config: Config, sending: Connection) -> None:
     except BadInput as error:
         sending.send((error.code, error.field, error.value, error.expected))
         return
-    warm_up()
+    warm_up(auctions=config.auctions or bool(config.halts))
     sending.send(market)
 
 

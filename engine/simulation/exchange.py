@@ -45,7 +45,7 @@ class Phase(Enum):
     FINISHED = "finished"  # no trading days are left
 
 
-def warm_up() -> None:
+def warm_up(*, auctions: bool = True) -> None:
     """Compiles all that a trading day needs, on books of its own: seconds, better spent before the day begins."""
     books, crowd, frames = matching_records.matching_state(1), flow.flow_state(1, 0), wire.wire_state(["A"])
     reports = matching_records.report_buffer()
@@ -56,7 +56,7 @@ def warm_up() -> None:
     order = matching_records.NewOrder(0, 1, flow.TICK, 1, owner=1, tag=1)
     flow.absorb(crowd, reports, 0, matching.enter_order(books, order, reports))
     matching.reduce(books, int(reports[0]["reference"]), 0, reports, 0)
-    for which in (OPENING, CLOSING):
+    for which in (OPENING, CLOSING) if auctions else ():
         flow.enter_auction_orders(books, crowd, which, reports)
         auction.cross_price(books, 0, which, flow.TICK)
         flow.absorb(crowd, reports, 0, auction.uncross(books, 0, which, flow.TICK, reports, 0))

@@ -20,7 +20,7 @@ import math
 import numpy as np
 from numba import njit
 
-from engine.simulation.matching import delete_all, enter, reduce
+from engine.simulation.matching import delete, delete_all, enter
 from engine.simulation.matching_records import (
     CROSSED,
     DAY,
@@ -178,18 +178,32 @@ def _remember(agent, tag, reference):
 
 
 @njit(cache=True)
-def _enter(books, flow, instrument, side, price, qty, immediate, tag, reports, n):
+def _enter(books, flow, instrument, side, price, qty, reports, n):
+    """Enters ``flow.new``, whose tag and time in force are set, with what else it needs."""
     new = flow.new
-    new.instrument, new.side, new.price, new.qty, new.tag = instrument, side, price, qty, tag
-    new.time_in_force = IMMEDIATE if immediate else DAY
+    new.instrument, new.side, new.price, new.qty = instrument, side, price, qty
     after = enter(books, new, reports, n)
     absorb(flow, reports, n, after)
     return after
 
 
 @njit(cache=True)
+def _take(books, flow, instrument, side, price, qty, reports, n):
+    """An immediate order, which nobody remembers."""
+    flow.new.time_in_force, flow.new.tag = IMMEDIATE, TAKER_TAG
+    return _enter(books, flow, instrument, side, price, qty, reports, n)
+
+
+@njit(cache=True)
+def _rest(books, flow, instrument, side, price, qty, tag, reports, n):
+    """An order for the day."""
+    flow.new.time_in_force, flow.new.tag = DAY, tag
+    return _enter(books, flow, instrument, side, price, qty, reports, n)
+
+
+@njit(cache=True)
 def _delete(books, flow, reference, reports, n):
-    after = reduce(books, reference, 0, reports, n)
+    after = delete(books, reference, reports, n)
     absorb(flow, reports, n, after)
     return after
 
@@ -224,7 +238,7 @@ def _place(books, flow, instrument, side, level, reports, n):
         n = _delete(books, flow, old, reports, n)
     notional = (NEAREST_NOTIONAL + level * NOTIONAL_STEP) * (0.6 + 0.8 * _uniform(flow))
     tag = 1 + index * LADDER + level
-    return _enter(books, flow, instrument, side, price, _shares(notional, price), False, tag, reports, n)
+    return _rest(books, flow, instrument, side, price, _shares(notional, price), tag, reports, n)
 
 
 @njit(cache=True)
@@ -256,7 +270,7 @@ def _trade_informed(books, flow, instrument, reports, n):
         quote = best(books, instrument, -side)
         if quote and (price - quote) * side > quote * HALF_SPREAD and _uniform(flow) < INFORMED_PROBABILITY:
             qty = max(np.int64(best_qty(books, instrument, -side) * (0.3 + 0.7 * _uniform(flow))), 1)
-            n = _enter(books, flow, instrument, side, quote, qty, True, TAKER_TAG, reports, n)
+            n = _take(books, flow, instrument, side, quote, qty, reports, n)
     return n
 
 
@@ -268,7 +282,7 @@ def _trade_noise(books, flow, instrument, reports, n):
     if quote == 0:
         return n
     shares = NOISE_NOTIONAL * 10_000.0 / quote * math.exp(0.7 * _normal(flow))
-    return _enter(books, flow, instrument, side, quote, max(np.int64(shares), 1), True, TAKER_TAG, reports, n)
+    return _take(books, flow, instrument, side, quote, max(np.int64(shares), 1), reports, n)
 
 
 @njit(cache=True)
@@ -285,7 +299,7 @@ def _quote_noise(books, flow, instrument, reports, n):
     if (other - own) * side > TICK and _uniform(flow) < 0.3:
         own += side * TICK
     qty = _shares(NOISE_NOTIONAL * (0.5 + _uniform(flow)), own)
-    return _enter(books, flow, instrument, side, own, qty, False, NOISE_TAG + slot, reports, n)
+    return _rest(books, flow, instrument, side, own, qty, NOISE_TAG + slot, reports, n)
 
 
 @njit(cache=True)
@@ -295,7 +309,7 @@ def step(books, flow, before, after, reports):
     At 0 the makers open the market; at 1 they stand around the real close and a closing trade prints there.
     Returns the number of reports, which all belong to this moment.
     """
-    n = 0
+    n = np.int64(0)  # a literal would compile all below once more
     for instrument in range(flow.symbols):
         agent = flow.agents[instrument]
         if not agent.active:
@@ -320,7 +334,7 @@ def step(books, flow, before, after, reports):
 @njit(cache=True)
 def enter_auction_orders(books, flow, auction, reports):
     """One market order a side for the auction (a time in force) of every book that is not halted; returns reports."""
-    n = 0
+    n = np.int64(0)
     new = flow.new
     for instrument in range(flow.symbols):
         if not flow.agents[instrument].active or books.phase[instrument] == HALTED:
@@ -338,7 +352,7 @@ def enter_auction_orders(books, flow, auction, reports):
 @njit(cache=True)
 def expire_all(books, flow, reports):
     """Takes every order of every book out (the day orders' end); returns the number of reports."""
-    n = 0
+    n = np.int64(0)
     for instrument in range(flow.symbols):
         first = n
         n = delete_all(books, instrument, reports, n)

@@ -260,9 +260,15 @@ def reduce(state, reference, keep, reports, n):
 
 
 @njit(cache=True)
+def delete(state, reference, reports, n):
+    """``reduce`` to nothing."""
+    return reduce(state, reference, np.int64(0), reports, n)  # a literal 0 would compile ``reduce`` once more
+
+
+@njit(cache=True)
 def _delete_queue(state, queue, reports, n):
     while queue.head != NONE and len(reports) - n >= LEAST_ROOM:
-        n = reduce(state, state.orders[queue.head].reference, 0, reports, n)
+        n = delete(state, state.orders[queue.head].reference, reports, n)
     return n
 
 
@@ -277,5 +283,5 @@ def delete_all(state, instrument, reports, n):
         while state.depth[instrument, index] > 0 and len(reports) - n >= LEAST_ROOM:
             level = state.levels[instrument, index, state.depth[instrument, index] - 1]
             queue = level.queues[DISPLAYED if level.queues[DISPLAYED].head != NONE else HIDDEN]
-            n = reduce(state, state.orders[queue.head].reference, 0, reports, n)
+            n = delete(state, state.orders[queue.head].reference, reports, n)
     return n

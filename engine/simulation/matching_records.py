@@ -157,11 +157,11 @@ ORDER = np.dtype(
         ("price", "<i8"),
         ("qty", "<i8"),  # open in all
         ("visible", "<i8"),  # of which displayed now
-        ("instrument", "<i4"),
+        ("instrument", "<i8"),
+        ("side", "<i8"),
         ("group", "<i4"),
         ("next", "<i4"),
         ("previous", "<i4"),
-        ("side", "i1"),
         ("queue", "i1"),
         ("prevention", "i1"),
         # the second cache line
