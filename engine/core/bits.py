@@ -1,4 +1,4 @@
-"""Two instructions that numba does not offer: the highest set bit of a word, and a cache prefetch."""
+"""Instructions that numba does not offer: the highest and lowest set bit of a word, and a cache prefetch."""
 
 from typing import Any
 
@@ -16,6 +16,16 @@ def _highest_bit(typingctx, word):  # type: ignore[no-untyped-def]
         word_type = ir.IntType(64)
         leading = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
         return builder.sub(ir.Constant(word_type, 63), leading)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _lowest_bit(typingctx, word):  # type: ignore[no-untyped-def]
+    """Index (0 to 63) of the lowest set bit of an int64; 64 for 0."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.int64), codegen
 
@@ -39,4 +49,5 @@ def _prefetch(typingctx, address):  # type: ignore[no-untyped-def]
 
 # Any: mypy sees the intrinsics with their typing context as first argument, kernels call them without it.
 highest_bit: Any = _highest_bit
+lowest_bit: Any = _lowest_bit
 prefetch: Any = _prefetch

@@ -185,11 +185,13 @@ class Engine:
     def _set_manifest(self, strategy: int, manifest: bytes) -> None:
         loaded = self._load(manifest)
         slot = self.state["slots"][strategy]
-        for field in ("limits", "interests", "parameters", "artifact", "memory"):
-            slot[field] = np.zeros_like(slot[field])
+        slot["limits"] = np.zeros_like(slot["limits"])
+        self.state["stores"][strategy] = np.zeros_like(self.state["stores"][strategy])
         self.state["positions"][strategy] = 0
-        for kind in loaded.interests:
-            slot["interests"][kind] = 1
+        self.state["parents"][strategy] = 0
+        wakes = self.state["wakes"]
+        wakes &= ~(1 << strategy)
+        wakes[sorted(loaded.interests)] |= 1 << strategy
         slot["capital"] = loaded.capital
         slot["state"] = StrategyState.LOADING
         self.kernels[strategy] = loaded.kernel
@@ -198,9 +200,9 @@ class Engine:
     def _fill(self, strategy: int, field: str, payload: bytes, capacity: int) -> None:
         if len(payload) > capacity:
             raise BadInput("blob_size", field, len(payload), f"at most {capacity} bytes")
-        target = self.state["slots"][strategy][field]
+        target = self.state["stores"][strategy][field]
         target[:] = 0
         target[: len(payload)] = np.frombuffer(payload, np.uint8)
 
     def _open_children(self, slot: int) -> bool:
-        return bool(self.state["positions"][slot]["child"].any())
+        return bool(self.state["parents"][slot]["child"].any())

@@ -29,12 +29,12 @@ PRE_OPEN, OPEN, CLOSED = int(Phase.PRE_OPEN), int(Phase.OPEN), int(Phase.CLOSED)
 
 @njit(cache=True)
 def on_market_data(state, out, event):
-    """Applies one message to its instrument's book, touch and bar."""
+    """Applies one message to its instrument's book, touch and bar; True when the touch is another than before."""
     kind = event.kind
     instrument = event.instrument
     if kind == QUOTE:
-        _on_quote(state.market[instrument], event)
-    elif kind == BAR:
+        return _set_touch(state.market[instrument], event.bid, event.bid_size, event.ask, event.ask_size)
+    if kind == BAR:
         _on_bar(state, instrument, event)
     elif kind == STATUS:
         _on_status(state.market[instrument], event)
@@ -42,7 +42,8 @@ def on_market_data(state, out, event):
         _trade(state, instrument, event.price, event.qty)
     else:
         _on_book_message(state, out, instrument, event)
-        _read_touch(state, instrument)
+        return _read_touch(state, instrument)
+    return False
 
 
 @njit(cache=True)
@@ -61,17 +62,20 @@ def _on_book_message(state, out, instrument, event):
 
 @njit(cache=True, inline="always")
 def _read_touch(state, instrument):
-    market = state.market[instrument]
-    market.bid, market.bid_size = books.touch(state.books, instrument, 0)
-    market.ask, market.ask_size = books.touch(state.books, instrument, 1)
+    bid, bid_size = books.touch(state.books, instrument, 0)
+    ask, ask_size = books.touch(state.books, instrument, 1)
+    return _set_touch(state.market[instrument], bid, bid_size, ask, ask_size)
 
 
 @njit(cache=True, inline="always")
-def _on_quote(market, event):
-    market.bid = event.bid
-    market.bid_size = event.bid_size
-    market.ask = event.ask
-    market.ask_size = event.ask_size
+def _set_touch(market, bid, bid_size, ask, ask_size):
+    """True when anything of it has changed."""
+    same = (market.bid == bid) & (market.bid_size == bid_size) & (market.ask == ask) & (market.ask_size == ask_size)
+    market.bid = bid
+    market.bid_size = bid_size
+    market.ask = ask
+    market.ask_size = ask_size
+    return not same
 
 
 @njit(cache=True, inline="always")
@@ -82,9 +86,25 @@ def _on_status(market, event):
         market.trading = 1 if event.code == TRADING else 0
 
 
+@njit(cache=True, inline="always")
+def taker_side(market, price):
+    """Who took, by the touch before the trade: +1 a buyer, -1 a seller. At the mid, or without a touch, by the tick: a
+    trade at the last price is of the side of the last one. After Lee and Ready (1991), "Inferring trade direction from
+    intraday data", section III."""
+    from_mid = 2 * price - market.bid - market.ask
+    if market.bid > 0 and market.ask > 0 and from_mid != 0:
+        return 1 if from_mid > 0 else -1
+    if market.last > 0 and price != market.last:
+        return 1 if price > market.last else -1
+    return market.last_side
+
+
 @njit(cache=True)
 def _trade(state, instrument, price, qty):
-    state.market[instrument].last = price
+    market = state.market[instrument]
+    market.last_side = taker_side(market, price)
+    market.last_qty = qty
+    market.last = price
     bar = state.bars[instrument]
     if bar.volume == 0:
         bar.open = price
@@ -128,7 +148,7 @@ def on_session(state, out, event):
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state:
                 for instrument in range(state.instruments):
-                    state.positions[strategy, instrument].rejected_parent = 0
+                    state.parents[strategy, instrument].refused = 0
     elif event.code == SESSION_CLOSE:
         state.phase = CLOSED
         for instrument in range(state.instruments):

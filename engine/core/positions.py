@@ -22,6 +22,19 @@ def apply_fill(position, side, price, qty, fee_per_share):
     position.fees += fee_per_share * qty
 
 
+@njit(cache=True)
+def book_fill(state, strategy, instrument, side, price, qty):
+    """Books one of our executions. The hold that it ends is the caller's to release."""
+    apply_fill(state.positions[strategy, instrument], side, price, qty, state.fee_per_share)
+
+
+@njit(cache=True)
+def unbook_fill(state, strategy, instrument, side, price, qty):
+    """Undoes one: the same shares back at the same price, and its fee with them."""
+    apply_fill(state.positions[strategy, instrument], -side, price, qty, 0)
+    state.positions[strategy, instrument].fees -= state.fee_per_share * qty
+
+
 @njit(cache=True, inline="always")
 def average_cost(position):
     """In 1/10,000; 0 when flat."""
@@ -43,8 +56,9 @@ def unrealised(position, mark):
 
 
 @njit(cache=True, inline="always")
-def hold(position, side, qty):
+def hold(state, strategy, instrument, side, qty):
     """Takes a hold before an order is sent (``qty`` > 0) or releases one (``qty`` < 0); sides never net."""
+    position = state.positions[strategy, instrument]
     if side > 0:
         position.working_buy += qty
     else:

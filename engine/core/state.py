@@ -9,14 +9,18 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.executions import EXECUTIONS
 from engine.core.health_record import health_dtype
+from engine.core.orders import ORDER
+from engine.core.parents import PARENT
 
 INSTRUMENTS = 512
 STRATEGIES = 16
 ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
 PARAMETER_BYTES = 1024
 ARTIFACT_BYTES = 128 * 1024
-MEMORY_BYTES = 256 * 1024
+MEMORY_BYTES = 1024 * 1024
+KINDS = 128
 
 
 class Phase(IntEnum):
@@ -49,6 +53,8 @@ class Anomaly(IntEnum):
     BOOK_FULL = 7
     OVERFILL = 8
     BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
+    LATE_FILL = 10  # of an order that had ended
+    DUPLICATE_REPORT = 11  # an execution that was reported before, a bust of what is busted
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -65,6 +71,8 @@ MARKET = np.dtype(
         ("close", "<i8"),
         ("volume", "<i8"),
         ("bar_date", "<i8"),
+        ("last_qty", "<i8"),
+        ("last_side", "<i8"),  # who took: +1 a buyer, -1 a seller, 0 not known (see ``market.taker_side``)
         ("trading", "<i8"),  # 1 while the security trades
         ("venue_halted", "<i8"),  # 1 while this venue does not trade it (an operational halt)
     ]
@@ -91,34 +99,14 @@ POSITION = np.dtype(
         ("fees", "<i8"),
         ("working_buy", "<i8"),
         ("working_sell", "<i8"),
-        ("target", "<i8"),
-        ("parent", "<i8"),
-        ("child", "<i8"),
-        ("rejected_parent", "<i8"),
     ]
 )
 
-ORDER = np.dtype(
-    [
-        ("order_id", "<i8"),
-        ("parent", "<i8"),
-        ("price", "<i8"),
-        ("qty", "<i8"),
-        ("filled", "<i8"),
-        ("sent_at", "<i8"),
-        ("instrument", "<i4"),
-        ("strategy", "<i4"),
-        ("state", "<i4"),
-        ("side", "<i4"),
-    ]
-)
+SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("limits", LIMITS)])
 
-SLOT = np.dtype(
+# What a strategy's kernel reads and keeps; apart from SLOT, which every event looks at.
+STORE = np.dtype(
     [
-        ("state", "<i8"),
-        ("capital", "<i8"),
-        ("limits", LIMITS),
-        ("interests", "u1", (128,)),
         ("parameters", "u1", (PARAMETER_BYTES,)),
         ("artifact", "u1", (ARTIFACT_BYTES,)),
         ("memory", "u1", (MEMORY_BYTES,)),
@@ -130,6 +118,8 @@ BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000) 
 STATE = np.dtype(
     [
         ("books", BOOKS),  # first: its buckets are cache lines
+        ("stores", STORE, (STRATEGIES,)),
+        ("wakes", "<i8", (KINDS,)),  # by kind of event: a bit for each strategy that it wakes
         ("now", "<i8"),
         ("date", "<i8"),
         ("phase", "<i8"),
@@ -151,6 +141,10 @@ STATE = np.dtype(
         ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
+        ("executions", EXECUTIONS),
+        ("breaks", "<i8", (INSTRUMENTS,)),  # Break, 0 while there is none
+        ("unexplained", "<i8"),  # a Break of which no instrument is known: nothing trades
         ("health", health_dtype(INSTRUMENTS)),
     ]
 )

@@ -16,8 +16,7 @@ from engine.errors import BadInput
 from engine.live.journal import Writer, words_of
 from engine.live.segment import BLOB, append
 
-ORDER_NEW = int(Kind.ORDER_NEW)
-ORDER_CANCEL = int(Kind.ORDER_CANCEL)
+ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
 ORDERS_AT_ONCE = 4096
 
 END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
@@ -27,8 +26,8 @@ END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
 def drive(states, kernels, inputs, words, start, stop, out, out_words, header, cells, checksums, cursor, orders):
     """Journals and steps ``inputs[start:stop]``; returns (index of the first not taken, orders written).
 
-    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Orders and cancels
-    that the step emitted are copied to ``orders`` (EVENT). Stops early, before journaling an input, when
+    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Orders, cancels
+    and replaces that the step emitted are copied to ``orders`` (EVENT). Stops early, before journaling an input, when
     the segment may lack room for what that input causes or ``orders`` for its orders.
     """
     made = 0
@@ -40,7 +39,8 @@ def drive(states, kernels, inputs, words, start, stop, out, out_words, header, c
         if emitted:
             append(header, cells, checksums, cursor, out_words, emitted)
             for position in range(emitted):
-                if out[position].kind == ORDER_NEW or out[position].kind == ORDER_CANCEL:
+                kind = out[position].kind
+                if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
                     orders[made] = out[position]
                     made += 1
     return stop, made
@@ -137,7 +137,7 @@ class Pipeline:
         if len(outputs):
             self.writer.append(outputs)
         kinds = outputs["kind"]
-        return outputs[(kinds == ORDER_NEW) | (kinds == ORDER_CANCEL)].copy()
+        return outputs[np.isin(kinds, (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE))].copy()
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -115,6 +115,7 @@ def _session(event, feed, payload, at, locate_map):
     if code == START_OF_MESSAGES:
         locate_map[:] = UNMAPPED
         feed.highest = -1
+    feed.session = max(feed.session, code)
     _begin(event, feed, payload, at, -1, SESSION)
     event.code = code
     event.date = feed.date

@@ -10,18 +10,20 @@ passes ``stop``. Orders go out at the next session's open. After Gatev, Goetzman
 
 import math
 from functools import lru_cache
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 from numba import carray, cfunc, njit
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from engine.core.events import EVENT, PRICE_SCALE, Kind, Session
 from engine.core.kernels import SIGNATURE
+from engine.core.signals.moments import LEAST_VARIANCE, rolling_add, rolling_dtype, rolling_start, rolling_variance
+from engine.core.signals.pairs import next_stance
 from engine.core.state import ARTIFACT_BYTES, INSTRUMENTS, KERNEL_RECORDS, MARKET, MEMORY_BYTES
-from engine.errors import BadInput
-from engine.research.cointegration import FormationCache, Pair, form_pairs
+from engine.research.cointegration import FormationCache, Pair
 from engine.strategies.base import Closes, Strategy
+from engine.strategies.formation import FormationParameters, form
 
 MAX_PAIRS = 64
 MAX_LOOKBACK = 128
@@ -32,17 +34,9 @@ LEG = int(Kind.LEG)
 SESSION_CLOSE = int(Session.CLOSE)
 
 
-class PairsParameters(BaseModel):
+class PairsParameters(FormationParameters):
     """What a quant may set. Days are trading days, z-scores are in standard deviations."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    symbols: list[str] = Field([], title="Symbols", description="Universe to choose from; empty for all of the dataset")
-    formation_days: int = Field(504, ge=126, le=2520, title="Formation window", description="Trading days")
-    max_pairs: int = Field(12, ge=1, le=MAX_PAIRS, title="Pairs", description="At most this many pairs a year")
-    p_value: float = Field(0.05, gt=0, le=0.5, title="p-value", description="Of the cointegration test, at most")
-    min_half_life: float = Field(2.0, gt=0, le=252, title="Shortest half-life", description="Trading days")
-    max_half_life: float = Field(60.0, gt=0, le=504, title="Longest half-life", description="Trading days")
     lookback: int = Field(30, ge=5, le=MAX_LOOKBACK, title="Lookback", description="Closes behind mean and deviation")
     entry: float = Field(1.5, gt=0, le=10, title="Entry", description="Enter beyond this z-score")
     exit: float = Field(0.25, ge=0, le=10, title="Exit", description="Leave within this z-score")
@@ -56,12 +50,6 @@ class PairsParameters(BaseModel):
     def _ordered(self) -> Self:
         if not self.exit < self.entry < self.stop:
             raise ValueError(f"exit < entry < stop is needed, got {self.exit}, {self.entry}, {self.stop}")
-        if not self.min_half_life < self.max_half_life:
-            raise ValueError(
-                f"min_half_life < max_half_life is needed, got {self.min_half_life} and {self.max_half_life}"
-            )
-        if len(set(self.symbols)) != len(self.symbols) or len(self.symbols) == 1:
-            raise ValueError("symbols must be empty or at least two different ones")
         return self
 
 
@@ -97,9 +85,7 @@ FOLLOWED = np.dtype(
         ("b", "<i4"),
         ("hedge_ratio", "<f8"),
         ("intercept", "<f8"),
-        ("count", "<i8"),
-        ("window", "<f8", (MAX_LOOKBACK,)),
-        ("next", "<i8"),
+        ("spreads", rolling_dtype(MAX_LOOKBACK)),
         ("stance", "<i8"),
         ("stopped", "<i8"),
         ("days", "<i8"),
@@ -158,10 +144,9 @@ def _take_formation(artifact, memory, lookback):
         pair = memory.pair[index]
         pair.a, pair.b = formed.a, formed.b
         pair.hedge_ratio, pair.intercept = formed.hedge_ratio, formed.intercept
-        pair.count = min(formed.count, lookback)
-        pair.next = pair.count % lookback
-        for position in range(pair.count):
-            pair.window[position] = formed.window[formed.count - pair.count + position]
+        rolling_start(pair.spreads, lookback)
+        for position in range(max(formed.count - lookback, 0), formed.count):
+            rolling_add(pair.spreads, formed.window[position])
         pair.stance, pair.stopped, pair.days, pair.qty_a, pair.qty_b = 0, 0, 0, 0, 0
         for earlier in range(held):
             old = before[earlier]
@@ -175,73 +160,43 @@ def _follow(index, pair, market, parameters, out, written):
     """One pair at the close: z-score, stance, signal."""
     price_a, price_b = market[pair.a].close / PRICE_SCALE, market[pair.b].close / PRICE_SCALE
     spread = math.log(price_a) - pair.hedge_ratio * math.log(price_b) - pair.intercept
-    z, known = _z_score(pair, spread, parameters.lookback)
-    pair.window[pair.next] = spread
-    pair.next = (pair.next + 1) % parameters.lookback
-    pair.count = min(pair.count + 1, parameters.lookback)
-    if not known:
+    away, variance = spread - pair.spreads.mean, rolling_variance(pair.spreads)
+    rolling_add(pair.spreads, spread)
+    if variance <= LEAST_VARIANCE:
         return written
-    stance = _stance(pair, z, parameters)
+    stance = _stance(pair, away, variance, parameters)
     if stance != pair.stance:
         pair.stance = stance
         pair.days = 0
         notional = parameters.leg_notional / PRICE_SCALE
         pair.qty_a = stance * int(notional / price_a)
         pair.qty_b = -stance * int(notional * pair.hedge_ratio / price_b)
-        written = _emit_leg(out, written, index, pair.a, pair.qty_a)
-        written = _emit_leg(out, written, index, pair.b, pair.qty_b)
+        written = emit_leg(out, written, index, pair.a, pair.qty_a)
+        written = emit_leg(out, written, index, pair.b, pair.qty_b)
     record = out[written]
     record.kind = SIGNAL
     record.instrument = pair.a
     record.side = stance
     record.pair = index
-    record.z_micro = int(z * 1e6)
+    record.z_micro = int(away / math.sqrt(variance) * 1e6)
     record.spread_micro = int(spread * 1e6)
     record.hedge_micro = int(pair.hedge_ratio * 1e6)
     return written + 1
 
 
 @njit(cache=True)
-def _z_score(pair, spread, lookback):
-    """Against the window before this close; (0, False) while it is short or flat."""
-    if pair.count < lookback:
-        return 0.0, False
-    total = 0.0
-    for position in range(lookback):
-        total += pair.window[position]
-    mean = total / lookback
-    squares = 0.0
-    for position in range(lookback):
-        squares += (pair.window[position] - mean) ** 2
-    deviation = math.sqrt(squares / (lookback - 1))
-    if deviation <= 0.0:
-        return 0.0, False
-    return (spread - mean) / deviation, True
-
-
-@njit(cache=True)
-def _stance(pair, z, parameters):
-    """Entry, exit and stop with hysteresis: a stopped pair stays out until it is back within ``exit``."""
-    if pair.stance == 0:
-        if pair.stopped:
-            if abs(z) <= parameters.exit:
-                pair.stopped = 0
+def _stance(pair, away, variance, parameters):
+    """As the z-score has it, but no longer than ``max_holding_days``."""
+    stance, pair.stopped = next_stance(pair.stance, pair.stopped, away, variance, parameters)
+    if pair.stance != 0:
+        pair.days += 1
+        if pair.days >= parameters.max_holding_days:
             return 0
-        if parameters.entry < abs(z) < parameters.stop:
-            return -1 if z > 0 else 1
-        return 0
-    pair.days += 1
-    away = -z * pair.stance  # how far the spread still is from its mean, in deviations
-    if away >= parameters.stop:
-        pair.stopped = 1
-        return 0
-    if away <= parameters.exit or pair.days >= parameters.max_holding_days:
-        return 0
-    return pair.stance
+    return stance
 
 
 @njit(cache=True)
-def _emit_leg(out, written, index, instrument, qty):
+def emit_leg(out, written, index, instrument, qty):
     record = out[written]
     record.kind = LEG
     record.instrument = instrument
@@ -297,32 +252,8 @@ def prepare(
     instruments: list[str],
     cache: FormationCache | None,
 ) -> bytes:
-    """Pairs formed from the closes before ``as_of``, their windows filled from those before ``warm_to``.
-
-    Raises BadInput for a symbol that the dataset or the engine's instruments do not have, and where
-    there are fewer closes than the formation needs.
-    """
-    chosen = cast(PairsParameters, parameters)
-    universe = chosen.symbols or [symbol for symbol in closes.symbols if symbol in set(instruments)]
-    for symbol in universe:
-        if symbol not in closes.symbols or symbol not in instruments:
-            raise BadInput("unknown_symbol", "symbols", symbol, "a symbol of the dataset and of the engine")
-    before = int(np.searchsorted(closes.dates, as_of))
-    if before < chosen.formation_days:
-        raise BadInput("too_little_history", "formation_days", before, f"{chosen.formation_days} days before {as_of}")
-    prices = closes.prices[:, [closes.symbols.index(symbol) for symbol in universe]] / PRICE_SCALE
-    formation: dict[str, Any] = {
-        "as_of": as_of,
-        "formation_days": chosen.formation_days,
-        "max_pairs": chosen.max_pairs,
-        "p_value": chosen.p_value,
-        "min_half_life": chosen.min_half_life,
-        "max_half_life": chosen.max_half_life,
-    }
-    if cache is None:
-        formed = form_pairs(prices, closes.dates, universe, **formation)
-    else:
-        formed = cache.form(closes.data_hash, prices, closes.dates, universe, **formation)
+    """Pairs formed from the closes before ``as_of``, their windows filled from those before ``warm_to``."""
+    formed, universe, prices = form(closes, cast(PairsParameters, parameters), as_of, instruments, cache)
     warm_end = int(np.searchsorted(closes.dates, warm_to))
     return _artifact(formed, prices[:warm_end], universe, instruments, as_of)
 

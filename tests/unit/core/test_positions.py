@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core import memory
 from engine.core.positions import apply_fill, hold, unrealised, worst_position
-from engine.core.state import POSITION
+from engine.core.state import POSITION, STATE
 
 fills = st.lists(st.tuples(st.sampled_from([-1, 1]), st.integers(1, 2_000_000), st.integers(1, 10_000)), max_size=40)
 
@@ -43,9 +44,10 @@ def test_a_worked_example_of_average_cost():
 
 
 def test_buys_and_sells_that_work_are_never_netted():
-    position = flat()
+    state = memory.zeros(STATE)[0]
+    position = state["positions"][3][7]
     position["position"] = 10
-    hold(position, 1, 100)
-    hold(position, -1, 70)
+    hold(state, 3, 7, 1, 100)
+    hold(state, 3, 7, -1, 70)
     assert worst_position(position, 1, 5) == 115
     assert worst_position(position, -1, 5) == 65

