@@ -22,9 +22,13 @@ from engine.errors import BadInput
 from engine.files import replace_file
 from engine.simulation.crosses import Halt
 from engine.simulation.exchange import COLLAR, MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
+from engine.simulation.faults import Faults
+from engine.simulation.fees import Fees
+from engine.simulation.latency import Latencies
 from engine.simulation.market import Market
 from engine.simulation.record import Record
 from engine.simulation.server import Server
+from engine.simulation.venue import Venue
 
 LEAD_NS = SECOND // 2  # from being ready to the first day's start-of-day messages
 
@@ -51,6 +55,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     auctions: bool = False  # opening and closing; orders are taken from the start-of-day messages on
     collar: int = COLLAR  # 1/10,000 of the touch that an order may trade through; 0: none
     halts: list[Halt] = []
+    fees: Fees = Fees()
+    latency: Latencies = Latencies()
+    faults: Faults = Faults()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +70,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     config = read_configuration(arguments.config, Config, "config")
     if not 0.1 <= config.day_seconds <= 86_400:
         raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
+    config.latency.check()
+    config.faults.check()
     directory = Path(config.var) / "exchange"
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "exchange.lock").open("w") as lock:
@@ -90,11 +99,13 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         auctions=config.auctions,
         collar=config.collar,
         halts=config.halts,
+        fees=config.fees,
     )
     cancelled = exchange.cancel_leftovers()
     replace_file(directory / "clock.json", clock.to_json().encode())
+    venue = Venue(exchange, latencies=config.latency, faults=config.faults, seed=config.seed)
     server = Server(
-        exchange,
+        venue,
         directory,
         passwords=passwords,
         **addresses,
@@ -106,7 +117,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
     about = {"days": len(left), "first_day": left[0] if left else 0, "cancelled_leftovers": cancelled}
     asyncio.run(_until_stopped(server, about))
     record.close()
-    return {"ok": True, "last_day": exchange.trade_date, **exchange.orders.counters}
+    return {"ok": True, "last_day": exchange.trade_date, "faults": venue.counts, **exchange.orders.counters}
 
 
 def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionClock:

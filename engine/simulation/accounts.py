@@ -15,6 +15,8 @@ import numpy as np
 from engine.protocols import ouch
 from engine.protocols.layout import WireError
 from engine.simulation import flow, matching, matching_records
+from engine.simulation.faults import Chance, stream
+from engine.simulation.fees import NO_FEES, Fees
 from engine.simulation.matching_records import Reason
 from engine.simulation.order_instructions import (
     CANCEL_REASONS,
@@ -65,7 +67,17 @@ class OrderEntry:
     ``halted`` holds the indexes of symbols that do not trade today; others are halted by their book's phase.
     """
 
-    def __init__(self, symbols: list[str], accounts: list[str], books: np.record, crowd: np.record, record: Record):
+    def __init__(
+        self,
+        symbols: list[str],
+        accounts: list[str],
+        books: np.record,
+        crowd: np.record,
+        record: Record,
+        fees: Fees = NO_FEES,
+    ) -> None:
+        self.fees = fees
+        self.refuses = Chance(0.0, stream(0, "reject"))  # for no reason that the order gives
         self.symbols, self.accounts, self.record = symbols, accounts, record
         self.instruments = {symbol: index for index, symbol in enumerate(symbols)}
         self.counters: Counter[str] = Counter()
@@ -145,6 +157,8 @@ class OrderEntry:
 
     def _why_refused(self, account: str, order: ouch.EnterOrder) -> RejectReason | None:
         instrument = self.instruments.get(order.symbol)
+        if self.refuses.strikes():
+            return RejectReason.PROCESSING_ERROR
         if account in self._disabled:
             return RejectReason.FIRM_NOT_AUTHORIZED
         if not self.now.open:
@@ -306,7 +320,8 @@ class OrderEntry:
         )
         order = self._take(key, qty, qty)
         executed = ouch.Executed(self.now.since_midnight, key[1], qty, price, liquidity, match_number)
-        self._tell("execution", key[0], executed, order, qty=qty, price=price, match_number=match_number)
+        fee = self.fees.of(liquidity, qty)
+        self._tell("execution", key[0], executed, order, qty=qty, price=price, match_number=match_number, fee=fee)
 
     def _tell_canceled(self, row: np.void, reason: str) -> None:
         key, qty = self._key(row, "owner", "tag"), int(row["qty"])

@@ -22,6 +22,7 @@ from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
 from engine.simulation import auction, flow, matching, matching_records, wire
 from engine.simulation.accounts import OrderEntry
 from engine.simulation.crosses import IMBALANCES_BEFORE_CLOSE, Crosses, Halt
+from engine.simulation.fees import NO_FEES, Fees
 from engine.simulation.market import Market
 from engine.simulation.matching_records import CLOSING, OPENING
 from engine.simulation.order_instructions import CANCELED_TIMEOUT
@@ -82,6 +83,7 @@ class Exchange:
         auctions: bool = False,
         collar: int = COLLAR,
         halts: Sequence[Halt] = (),
+        fees: Fees = NO_FEES,
     ) -> None:
         self.market, self.clock, self.record = market, clock, record
         symbols = market.symbols
@@ -95,7 +97,7 @@ class Exchange:
         self._wire = wire.wire_state(symbols)
         self._store = RetransmissionStore(max_sessions=KEPT_SESSIONS)
         self._sender: Sender | None = None
-        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record)
+        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record, fees)
         self.auctions = auctions
         self._crosses = Crosses(self.books, self.crowd, self._wire, self.orders, halts)
         self.phase = Phase.FINISHED if finished else Phase.WAITING

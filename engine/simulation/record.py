@@ -42,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
     price: int = 0
     qty: int = 0  # entered, executed, taken off, or refused
     match_number: int = 0
+    fee: int = 0  # of an execution, 1/10,000 of the currency; negative: earned
     reason: str = ""
     replaces: int = 0  # the UserRefNum that a replace took over
 
