@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     config = read_configuration(arguments.config, Config, "config")
     if not 0.1 <= config.day_seconds <= 86_400:
         raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
+    if not 0 <= config.collar <= 1_000_000:
+        raise BadInput("out_of_range", "collar", config.collar, "0 to 1,000,000 of 1/10,000")
     config.latency.check()
     config.faults.check()
     directory = Path(config.var) / "exchange"
