@@ -14,9 +14,9 @@ import time
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.benchmarks.surroundings import commit, machine, peak_rss_mb
+from engine.core.compiled import njit
 from engine.errors import BadInput
 from engine.simulation.compiled import book_hash
 from engine.simulation.matching import enter, reduce

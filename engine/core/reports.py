@@ -1,8 +1,7 @@
 """What the venue reports of our orders, and what it does to orders, holds and positions."""
 
-from numba import njit
-
 from engine.core.breaks import open_break
+from engine.core.compiled import njit
 from engine.core.events import Break, Kind, Restatement
 from engine.core.executions import NONE, find_execution, note_execution
 from engine.core.orders import (
@@ -92,6 +91,8 @@ def _on_execution(state, out, order, event):
     was_open = is_open(order)
     left = leaves(order) if was_open else 0
     order.filled += event.qty
+    if order.successor:
+        _shrink_successor(state, order, event.qty)
     _book(state, out, order, event.price, event.qty, event.ref)
     if not move(order, REPORT_FULL if event.qty >= left else REPORT_PARTIAL):
         emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, event.kind, order.order_id)
@@ -104,6 +105,16 @@ def _on_execution(state, out, order, event):
     elif was_open:
         hold_for(state, order, max(order.held - event.qty, 0))
     stop_when_flat(state, out, order.strategy)
+
+
+@njit(cache=True)
+def _shrink_successor(state, order, qty):
+    """What its origin executes before the replace takes effect, it will not have to."""
+    slot = order_by_id(state.orders, order.successor)
+    if slot >= 0:
+        successor = state.orders[slot]
+        successor.qty = max(successor.qty - qty, successor.filled)
+        successor.before += qty
 
 
 @njit(cache=True)

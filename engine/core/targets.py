@@ -5,9 +5,8 @@ When the touch has moved away and ``reprice_after`` has passed, it is replaced b
 refusal ends the attempt until the target changes or the next session opens.
 """
 
-from numba import njit
-
 from engine.core.breaks import is_broken
+from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
 from engine.core.limits import NONE, check_order
 from engine.core.orders import (

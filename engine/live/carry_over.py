@@ -169,6 +169,10 @@ class Estate:
         order = self._orders.get(order_id)
         if order:
             order["filled"] += qty
+            for successor in self._orders.values():
+                if successor["origin"] == order_id:
+                    successor["qty"] = max(successor["qty"] - qty, successor["filled"])
+                    successor["before"] += qty
             if order["state"] not in (OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE):
                 order["state"] = int(OrderState.PARTIALLY_FILLED)
 

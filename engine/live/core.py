@@ -303,7 +303,7 @@ class Core:
     def _watch_room(self) -> None:
         """Without a segment allocated ahead, no strategy may send new orders: there must be room for what comes."""
         writer = self.pipeline.writer
-        if writer.spare_ready or writer.prepare_spare():
+        if writer.spare_ready():
             self._paused_for_room = False
             return
         if self._paused_for_room:

@@ -6,8 +6,8 @@ The compiled loops here are what the live core and the replay run; the rest is b
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.engine import Engine, blob_cells
 from engine.core.events import EVENT, EVENT_BYTES, Kind
 from engine.core.state import OUTPUTS
@@ -34,10 +34,10 @@ def drive(states, kernels, inputs, words, start, stop, out, out_words, header, c
     for index in range(start, stop):
         if cursor.capacity - cursor.count < 1 + OUTPUTS or len(orders) - made < OUTPUTS:
             return index, made
-        append(header, cells, checksums, cursor, words[index : index + 1], 1)
+        append(header, cells, checksums, cursor, words, index, 1)
         emitted = step(states[0], kernels, inputs, index, out)
         if emitted:
-            append(header, cells, checksums, cursor, out_words, emitted)
+            append(header, cells, checksums, cursor, out_words, 0, emitted)
             for position in range(emitted):
                 kind = out[position].kind
                 if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):

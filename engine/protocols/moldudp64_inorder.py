@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.protocols import moldudp64
 from engine.protocols.itch_events import decode_whole
 from engine.protocols.moldudp64_receiver import Receiver

@@ -5,8 +5,8 @@ packets, without framing.
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, BrokenTrade, Executed, Rejected, Replaced

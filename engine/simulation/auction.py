@@ -9,8 +9,7 @@ All limit orders of the book take part with all their shares, icebergs' reserves
 an auction. What is left of the auction's own orders expires; then trading is continuous.
 """
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.simulation.matching_records import (
     CONTINUOUS,
     CROSS,

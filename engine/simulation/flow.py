@@ -18,8 +18,8 @@ same external orders at the same steps give the same market.
 import math
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.simulation.matching import delete, delete_all, enter
 from engine.simulation.matching_records import (
     CROSSED,

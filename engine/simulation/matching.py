@@ -17,8 +17,8 @@ of it again in plain Python; both stand under one test suite.
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.simulation.matching_records import (
     ALLOW,
     CANCEL_NEWEST,

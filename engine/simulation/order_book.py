@@ -6,8 +6,8 @@ one. A price has two queues: displayed orders, and behind them hidden ones.
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.simulation.matching_records import (
     CLOSING,
     DISPLAYED,

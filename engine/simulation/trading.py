@@ -3,8 +3,7 @@
 ``engine.simulation.matching`` says the rules; this is what it calls once an order stands in the pool.
 """
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.simulation.matching_records import (
     ALLOW,
     CANCEL_NEWEST,

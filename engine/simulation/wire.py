@@ -13,8 +13,8 @@ Cross Trade prints them all.
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.simulation.matching_records import (
     CROSS,
     CROSSED,
