@@ -4,7 +4,7 @@ What a venue offers for an intent, an *option*, is a price, a size and a rate (h
 got, learned from outcomes):
 
     TAKE       displayed levels of the other side, best first, to the intent's limit
-    MIDPOINT   halfway between the best bid and the best ask, undisplayed, of unknown size
+    MIDPOINT   halfway between the best bid and the best ask, undisplayed; the size that is usually found there
     POST       resting at the best price of the intent's own side; as much as is displayed there, or a lot
 
 A share sent to an option costs, over the best displayed price of the other side and with the venue's fee,

@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from engine.core.router_records import ACTIONS, LEVELS, LOT, MIDPOINT, MOST_AWAY, PART, POST, TAKE, learned_rate
+from engine.core.router_records import ACTIONS, GRAIN, LEVELS, LOT, MIDPOINT, MOST_AWAY, PART, POST, TAKE, learned_rate
 
 
 @njit(cache=True)
@@ -100,7 +100,8 @@ def _survey_unseen(intent, one, quotes, answer, venue, own, resting):
     tried = intent.tried >> venue & 1
     if one.midpoint and not tried and (intent.limit - answer.middle) * intent.side >= 0:
         away = (answer.middle - answer.best) * intent.side
-        answer.offered[venue, MIDPOINT] = intent.qty
+        usual = max(one.hidden >> GRAIN, one.min_qty) if one.hidden > 0 else intent.qty
+        answer.offered[venue, MIDPOINT] = min(usual, intent.qty)
         answer.price[venue, MIDPOINT] = answer.middle
         answer.flat[venue, MIDPOINT] = _expected(one, MIDPOINT, away, answer.miss)
     if one.posts and intent.rests and resting > 0:

@@ -21,6 +21,7 @@ NO_BOUND = 1 << 40
 INFEASIBLE = 1 << 62
 LOT = 100
 MEMORY = 5  # an outcome is forgotten by 1/32 with each later one
+SIZE_MEMORY = 3  # as MEMORY, of the size that is found at the midpoint
 GRAIN = 8  # bits of a share that learned counts keep
 BRANCHES = 2 * VENUES * ACTIONS + 2
 
@@ -70,8 +71,10 @@ VENUE = np.dtype(
         ("fees", "<i8", (ACTIONS,)),
         ("latency", "<i8"),
         ("min_qty", "<i8"),  # the least order
+        ("prior", "<i8", (ACTIONS,)),  # rates that are expected before anything is learned, in PART
         ("asked", "<i8", (ACTIONS,)),  # decayed shares, GRAIN bits finer
         ("got", "<i8", (ACTIONS,)),
+        ("hidden", "<i8"),  # shares usually found at the midpoint, GRAIN bits finer; 0: not known, all are asked for
     ]
 )
 
@@ -137,13 +140,28 @@ ROUTE = np.dtype(
 
 @njit(cache=True, inline="always")
 def learned_rate(venue, action):
-    """How much of what was asked for at a venue was got, in PART; all of it where nothing was asked yet."""
+    """How much of what is asked for at a venue is got, in PART; the prior where nothing was asked yet."""
     asked = venue.asked[action]
-    return venue.got[action] * PART // asked if asked > 0 else PART
+    return venue.got[action] * PART // asked if asked > 0 else venue.prior[action]
 
 
 @njit(cache=True)
 def note_outcome(venue, action, asked, got):
-    """Learns from one order that has come to its end: ``got`` of ``asked`` shares."""
+    """Learns from one order that has come to its end: ``got`` of ``asked`` shares.
+
+    Where all that was asked for was found at the midpoint, twice as much may have been there.
+    """
     venue.asked[action] += (asked << GRAIN) - (venue.asked[action] >> MEMORY)
     venue.got[action] += (got << GRAIN) - (venue.got[action] >> MEMORY)
+    if action == MIDPOINT and got > 0:
+        found = (got if got < asked else 2 * got) << GRAIN
+        venue.hidden += (found - venue.hidden) >> SIZE_MEMORY if venue.hidden > 0 else found
+
+
+@njit(cache=True)
+def relax(venue):
+    """Brings what was learned 1/32 nearer to the prior. Called by the clock, so that a venue that gave nothing, and is
+    therefore not asked any more, comes to be tried again."""
+    for action in range(ACTIONS):
+        expected = venue.asked[action] * venue.prior[action] // PART
+        venue.got[action] += (expected - venue.got[action]) >> MEMORY

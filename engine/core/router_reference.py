@@ -21,6 +21,7 @@ class Venue:
     midpoint: bool = False
     posts: bool = True
     min_qty: int = 1
+    hidden: int = 0  # shares usually found at the midpoint, 0: not known
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class ReferenceRouter:
     def room(self, number: int) -> tuple[int, int, int]:
         venue = self.venues[number]
         take = min(len(self.takable(venue)), self.qty)
-        middle = self.qty if venue.open and venue.midpoint and self.middle() is not None else 0
+        usual = min(max(venue.hidden, venue.min_qty), self.qty) if venue.hidden else self.qty
+        middle = usual if venue.open and venue.midpoint and self.middle() is not None else 0
         post = 0
         if venue.open and venue.posts and self.resting() is not None:
             there = [shares for price, shares in venue.own[:1] if price == self.resting()]

@@ -11,6 +11,7 @@ from engine.core.router_records import (
     CONSOLIDATED,
     DAY,
     FOK,
+    GRAIN,
     INTENT,
     IOC,
     LOT,
@@ -37,6 +38,12 @@ def note(venues, venue, action, asked, got):
     return router_records.learned_rate(venues[venue], action)
 
 
+@njit(cache=True)
+def relaxed(venues, venue, action):
+    router_records.relax(venues[venue])
+    return router_records.learned_rate(venues[venue], action)
+
+
 def records(venues: list[Venue], side: int) -> tuple[np.ndarray, np.ndarray]:
     """(VENUE[n], CONSOLIDATED[1]) of the reference's venues for an intent of ``side``."""
     made, quotes = np.zeros(len(venues), VENUE), np.zeros(1, CONSOLIDATED)
@@ -46,6 +53,7 @@ def records(venues: list[Venue], side: int) -> tuple[np.ndarray, np.ndarray]:
             record[name] = getattr(venue, name)
         record["displays"] = bool(venue.levels or venue.own)
         record["asked"], record["got"] = PART, venue.rates
+        record["hidden"] = venue.hidden << GRAIN
         for index, levels in (((1 + side) // 2, venue.levels), ((1 - side) // 2, venue.own)):
             for level, (price, size) in enumerate(levels):
                 quotes["price"][0, number, index, level] = price
@@ -139,6 +147,25 @@ def test_the_midpoint_is_tried_when_half_the_spread_is_worth_the_chance_to_miss(
         assert orders(tried) == [(0, "TAKE", ASK, 100, "BEST_PRICE")]
 
 
+def test_no_more_is_asked_for_at_the_midpoint_than_is_usually_found_there():
+    dark = Venue((0, 10, 0), midpoint=True, protected=False, posts=False, hidden=40)
+    assert orders(decide([QUOTED, dark], BUY, 100)) == [
+        (0, "TAKE", ASK, 60, "BEST_PRICE"),
+        (1, "MIDPOINT", ASK - 5 * CENT, 40, "MIDPOINT"),
+    ]
+
+
+def test_the_size_found_at_the_midpoint_is_learned():
+    venues = np.zeros(1, VENUE)
+    note(venues, 0, Action.MIDPOINT, 500, 0)
+    assert venues["hidden"] == 0
+    for _ in range(60):
+        note(venues, 0, Action.MIDPOINT, 500, 80)
+    assert venues["hidden"] >> GRAIN == pytest.approx(80, abs=1)
+    note(venues, 0, Action.MIDPOINT, 80, 80)  # all of it: 160 may have been there
+    assert venues["hidden"] >> GRAIN == pytest.approx(90, abs=1)
+
+
 def test_an_order_below_the_dark_venues_least_size_goes_elsewhere():
     dark = Venue((0, 10, 0), midpoint=True, protected=False, posts=False, min_qty=200)
     assert orders(decide([QUOTED, dark], BUY, 100)) == [(0, "TAKE", ASK, 100, "BEST_PRICE")]
@@ -185,13 +212,24 @@ def test_no_market_and_no_intent_are_said_to_be_so():
 
 def test_what_a_venue_gives_is_learned_and_forgotten():
     venues = np.zeros(1, VENUE)
-    assert note(venues, 0, Action.TAKE, 0, 0) == PART  # nothing is known: what is displayed is believed
+    venues["prior"] = PART // 4
+    assert note(venues, 0, Action.TAKE, 0, 0) == PART // 4
     for _ in range(100):
         rate = note(venues, 0, Action.TAKE, 200, 100)
     assert rate == pytest.approx(PART / 2, rel=0.01)
     for _ in range(22):  # half of it is forgotten in 32 ln 2 outcomes
         rate = note(venues, 0, Action.TAKE, 200, 200)
     assert rate == pytest.approx(PART * 3 / 4, rel=0.02)
+
+
+def test_a_venue_that_gave_nothing_comes_back_to_its_prior_with_time():
+    venues = np.zeros(1, VENUE)
+    venues["prior"] = PART // 4
+    for _ in range(200):
+        assert note(venues, 0, Action.MIDPOINT, 500, 0) == 0
+    for _ in range(22):  # half of the way in 32 ln 2
+        rate = relaxed(venues, 0, Action.MIDPOINT)
+    assert rate == pytest.approx(PART / 8, rel=0.02)
 
 
 @st.composite
@@ -224,6 +262,7 @@ def markets(draw) -> tuple[list[Venue], int, dict[str, int]]:
                 midpoint=draw(st.booleans()),
                 posts=draw(st.booleans()),
                 min_qty=draw(st.sampled_from([1, 1, 1, 2, 3])),
+                hidden=draw(st.integers(0, 4)),
             )
         )
     intent = {
