@@ -129,7 +129,9 @@ class OrderReport(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
     ts: int
     deployment: str
     order_id: int
-    state: str  # sent, accepted, partially_filled, filled, cancelled, rejected
+    state: (
+        str  # sent, accepted, suspended, partially_filled; filled, cancelled, rejected, replaced, expired, done_for_day
+    )
     symbol: str
     side: Side
     price: int
@@ -146,6 +148,21 @@ class FillReport(msgspec.Struct, frozen=True, tag="fill", tag_field="kind"):
     order_id: int
     execution_id: int  # the venue's match number
     trade_date: int  # yyyymmdd
+    symbol: str
+    side: Side
+    price: int
+    qty: int
+
+
+class BustReport(msgspec.Struct, frozen=True, tag="bust", tag_field="kind"):
+    """The venue has undone an execution that a FillReport told of. A correction is a bust and then a fill again."""
+
+    record: int
+    ts: int
+    deployment: str
+    order_id: int
+    execution_id: int
+    trade_date: int  # yyyymmdd, of the execution
     symbol: str
     side: Side
     price: int
@@ -214,8 +231,27 @@ class AnomalyReport(msgspec.Struct, frozen=True, tag="anomaly", tag_field="kind"
     ref: int
 
 
+class BreakReport(msgspec.Struct, frozen=True, tag="break", tag_field="kind"):
+    """What is held may not be what the venue says; the symbol ("": all) does not trade until somebody has looked."""
+
+    record: int
+    ts: int
+    symbol: str
+    code: str  # resolved, unknown_execution, unknown_bust
+    value: int
+
+
 Report: TypeAlias = (
-    OrderReport | FillReport | PositionReport | EquityReport | SignalReport | RejectReport | StateReport | AnomalyReport
+    OrderReport
+    | FillReport
+    | BustReport
+    | PositionReport
+    | EquityReport
+    | SignalReport
+    | RejectReport
+    | StateReport
+    | AnomalyReport
+    | BreakReport
 )
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.benchmarks import itch_file
 from engine.benchmarks.surroundings import commit, machine, peak_rss_mb, peer_script
 from engine.core import books, memory
+from engine.core.compiled import njit
 from engine.core.events import EVENT, Kind
 from engine.core.reference_book import ReferenceBooks, content_hash
 from engine.errors import BadInput

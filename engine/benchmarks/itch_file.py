@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.errors import BadInput
 from engine.protocols.feed import symbol_keys
 from engine.protocols.moldudp64 import HEADER, HEADER_BYTES
@@ -91,6 +91,12 @@ class Packer:
 
 
 @njit(cache=True)
+def _copy(target, at, source, start, count):
+    for index in range(count):
+        target[at + index] = source[start + index]
+
+
+@njit(cache=True)
 def _pack(piece, header, sequence, datagrams, ends):
     position = at = count = 0
     while position < len(piece):
@@ -100,11 +106,11 @@ def _pack(piece, header, sequence, datagrams, ends):
             size = 2 + load_u16(piece, position)
             if messages and at + size - start > DATAGRAM_BYTES:
                 break
-            datagrams[at : at + size] = piece[position : position + size]
+            _copy(datagrams, at, piece, position, size)
             at += size
             position += size
             messages += 1
-        datagrams[start : start + HEADER_BYTES] = header
+        _copy(datagrams, start, header, 0, HEADER_BYTES)
         store_u64(datagrams, start + 10, sequence)
         store_u16(datagrams, start + 18, messages)
         sequence += messages

@@ -36,6 +36,17 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
 
 
+def file_system(folder: Path) -> str:
+    """Name of the file system that ``folder``, which is there, lies on (Linux: proc(5), mountinfo)."""
+    resolved, found = folder.resolve(), ("", "")
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, source = line.partition(" - ")
+        point = mount.split()[4].encode().decode("unicode_escape")  # a space in a path is written as \\040
+        if resolved.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, source.split()[0])
+    return found[1]
+
+
 def shared_file(place: str) -> Path:
     """A file of the shared folder (``HELIOGRAPH_SHARED``, default ../shared). MissingPrerequisite without it."""
     folder = Path(os.environ.get("HELIOGRAPH_SHARED") or PACKAGE.parent.parent / "shared")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.core import books, memory
+from engine.core.compiled import njit
 from engine.core.events import EVENT
 from engine.errors import BadInput
 from engine.protocols import binaryfile
@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     symbol = _choose_symbol(content, arguments.symbol)
     rows = np.zeros((len(wanted), arguments.levels, 4), np.int64)
     book, feed = memory.zeros(books.LARGE), new_feed()
-    written = _write_rows(
-        content, wanted, book, feed, new_locate_map(), symbol_keys([symbol]), np.zeros(256, EVENT), rows
-    )
+    symbols, events = symbol_keys([symbol]), np.zeros(256, EVENT)
+    prices, shares = np.zeros((2, arguments.levels), np.int64)
+    written = _write_rows(content, wanted, book, feed, new_locate_map(), symbols, events, prices, shares, rows)
     messages = int(feed["messages"])
     if written < len(wanted):
         raise BadInput("out_of_range", "INDEX", int(wanted[written]), f"at most the file's {messages} messages")
@@ -113,12 +113,11 @@ def _directory(content, keys):
 
 
 @njit(cache=True)
-def _write_rows(content, wanted, book, feed, locate_map, symbols, events, rows):
+def _write_rows(content, wanted, book, feed, locate_map, symbols, events, prices, shares, rows):
     """Books the messages of the file and writes a row at each message count that is wanted; returns the rows written.
 
-    The file is decoded to its end, or end mark.
+    ``prices`` and ``shares`` (int64, a level each) are room to work in. The file is decoded to its end, or end mark.
     """
-    prices, shares = np.zeros(rows.shape[1], np.int64), np.zeros(rows.shape[1], np.int64)
     start = stop = messages = written = 0
     more = True
     while more:

@@ -37,7 +37,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     start: str
     end: str
     accounts_file: str  # JSON: one {"username", "password"} or a list of them
-    receivers: list[str] = []  # host:port
+    receivers: list[str] = []  # host:port of line A of the market data
+    receivers_b: list[str] = []  # of line B, which carries the same
     day_seconds: float = 2.0  # wall seconds for one trading day
     seed: int = 7
     port_itch: int = 0
@@ -67,7 +68,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _serve(config: Config, directory: Path) -> dict[str, Any]:
     passwords = _passwords(Path(config.accounts_file))
-    receivers = [host_and_port(receiver, "receivers") for receiver in config.receivers]
+    lines = {"receivers": config.receivers, "receivers_b": config.receivers_b}
+    addresses = {line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()}
     market = _prepared_market(config)
     warm_up()
     record = Record(directory, list(passwords))
@@ -88,7 +90,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         exchange,
         directory,
         passwords=passwords,
-        receivers=receivers,
+        **addresses,
         host=config.host,
         port_itch=config.port_itch,
         port_ouch=config.port_ouch,

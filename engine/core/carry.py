@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.core.orders import PENDING_CANCEL, PENDING_NEW
+from engine.core.orders import LAST_OPEN, ORDER, PENDING_NEW
 from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
 from engine.errors import BadInput
 
@@ -24,7 +24,10 @@ class CarriedPosition(msgspec.Struct, frozen=True):
 
 
 class CarriedOrder(msgspec.Struct, frozen=True):
-    """An order that may still work at the venue; ``state`` is an OrderState, ``trade_date`` the day it is of."""
+    """An order that may still work at the venue; ``state`` is an OrderState, ``trade_date`` the day it is of.
+
+    ``origin`` is the order that it is to replace and has not yet (0: none), ``before`` what its chain had executed.
+    """
 
     order_id: int
     parent: int
@@ -36,6 +39,8 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     filled: int
     state: int
     trade_date: int
+    origin: int = 0
+    before: int = 0
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -59,7 +64,7 @@ def decode_carried(payload: bytes) -> Carried:
                 "carried", "payload", (row.strategy, row.instrument), "a strategy and an instrument in range"
             )
     for order in carried.orders:
-        if not (PENDING_NEW <= order.state <= PENDING_CANCEL and 0 < order.order_id < carried.next_order_id):
+        if not (PENDING_NEW <= order.state <= LAST_OPEN and 0 < order.order_id < carried.next_order_id):
             raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
     return carried
 
@@ -72,17 +77,23 @@ def carry_in(state: Any, carried: Carried) -> None:
         position = state["positions"][row.strategy][row.instrument]
         for name in ("position", "cost", "realised", "fees"):
             position[name] = getattr(row, name)
-        position["target"] = row.position
-    for order in carried.orders:
-        _carry_order(state, order)
+        state["parents"][row.strategy][row.instrument]["target"] = row.position
+    open_shares = {order.order_id: order.qty - order.filled for order in carried.orders}
+    for order in sorted(carried.orders, key=lambda order: order.order_id):
+        _carry_order(state, order, open_shares.get(order.origin, 0))
     loaded = state["slots"]["state"] != StrategyState.NONE
     state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
 
 
-def _carry_order(state: Any, row: CarriedOrder) -> None:
+def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:
+    """A replace that is not answered holds what it wants beyond its origin's ``origin_leaves``."""
     order = state["orders"][row.order_id % len(state["orders"])]
-    for name in ("order_id", "parent", "price", "qty", "filled", "instrument", "strategy", "state", "side"):
-        order[name] = getattr(row, name)
+    for name in ORDER.names or ():
+        order[name] = getattr(row, name, 0)
+    order["held"] = held = max(row.qty - row.filled - origin_leaves, 0)
+    if row.origin:
+        state["orders"][row.origin % len(state["orders"])]["successor"] = row.order_id
+    else:
+        state["parents"][row.strategy][row.instrument]["child"] = row.order_id
     position = state["positions"][row.strategy][row.instrument]
-    position["child"] = row.order_id
-    position["working_buy" if row.side > 0 else "working_sell"] += row.qty - row.filled
+    position["working_buy" if row.side > 0 else "working_sell"] += held

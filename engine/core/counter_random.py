@@ -6,7 +6,8 @@ number is the mix of seed + n * GOLDEN.
 """
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

@@ -188,6 +188,7 @@ class Engine:
         slot["limits"] = np.zeros_like(slot["limits"])
         self.state["stores"][strategy] = np.zeros_like(self.state["stores"][strategy])
         self.state["positions"][strategy] = 0
+        self.state["parents"][strategy] = 0
         wakes = self.state["wakes"]
         wakes &= ~(1 << strategy)
         wakes[sorted(loaded.interests)] |= 1 << strategy
@@ -204,4 +205,4 @@ class Engine:
         target[: len(payload)] = np.frombuffer(payload, np.uint8)
 
     def _open_children(self, slot: int) -> bool:
-        return bool(self.state["positions"][slot]["child"].any())
+        return bool(self.state["parents"][slot]["child"].any())

@@ -38,6 +38,11 @@ class Kind(IntEnum):
     CANCELED = 32  # order_id, qty (shares taken off), reason (the venue's letter, as a number)
     REJECTED = 33  # order_id, reason (the venue's code)
     ORDER_SESSION = 34  # code: 1 logged in and caught up, 0 lost; ref = next order id the venue expects
+    REPLACED = 35  # order_id (the new one), price, qty (open shares), ref = the order that it replaces
+    CANCEL_REJECTED = 36  # order_id, reason
+    BUST = 37  # order_id, ref = match number: the execution is undone
+    CORRECTION = 38  # order_id, price, qty, ref = match number: what the execution was, rightly
+    RESTATED = 39  # order_id, reason: Restatement
     # outputs of the step
     ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags = time in force
     ORDER_CANCEL = 51  # order_id, qty = 0, strategy
@@ -52,6 +57,9 @@ class Kind(IntEnum):
     STRATEGY_STATE = 60  # code: StrategyState, strategy
     LEG = 61  # pair, target (shares, signed), strategy: what one pair wants of one instrument
     FEED_HEALTH = 62  # flags: HealthPage, which says the fields; instrument -1: the feed as a whole
+    ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy
+    FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
+    BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -105,6 +113,24 @@ class Flag(IntEnum):
     CROSS = 2  # TRADE: an auction
     OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
     RECOVERED = 8  # came after messages that follow it: a gap in the feed was filled
+    SNAPSHOT = 16  # says what stands already, once more: no message of the feed, and nothing that has just happened
+
+
+class Restatement(IntEnum):
+    """What a venue makes of an order that it neither executes nor cancels."""
+
+    SUSPENDED = 1
+    RESUMED = 2
+    EXPIRED = 3
+    DONE_FOR_DAY = 4
+
+
+class Break(IntEnum):
+    """Why what we hold may not be what the venue says that we hold."""
+
+    RESOLVED = 0
+    UNKNOWN_EXECUTION = 1  # of an order that is not in the table
+    UNKNOWN_BUST = 2  # of an execution that is not known (any more)
 
 
 class TimeInForce(IntEnum):
@@ -117,6 +143,7 @@ class Command(IntEnum):
     PAUSE = 2  # no new orders; working ones are cancelled
     STOP = 3  # working orders are cancelled, the kernel is no longer called, positions stay
     FLATTEN = 4  # every target becomes zero; reduces only; stops when flat
+    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; a person has looked at it
 
 
 class BlobType(IntEnum):

@@ -1,6 +1,7 @@
 """Feed health: counted in the step from what is journaled, so that a replay makes the same records.
 
-Of each trading day (all of it begins again with the start of messages), for the feed and for each instrument:
+Of each trading day (all of it begins again with the start of messages), for the feed and for each instrument; what a
+snapshot of the books says is not counted:
 
 - messages; gaps (times the feed went stale: a hole in its sequence, or a start of the engine); messages recovered;
   duplicate packets; stale time;
@@ -14,16 +15,16 @@ A TIMER writes FEED_HEALTH for the feed and, in turn, for one in ``TIMERS_PER_RO
 """
 
 import numpy as np
-from numba import njit
 
 from engine.core import books
+from engine.core.compiled import njit
 from engine.core.events import Flag, HealthPage, Kind, Session, Stale
 from engine.core.health_record import BUCKETS
 from engine.core.outputs import emit
 from engine.core.state import Phase
 
 EXECUTE, TRADE, FEED_HEALTH = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.FEED_HEALTH)
-NON_PRINTABLE, RECOVERED = int(Flag.NON_PRINTABLE), int(Flag.RECOVERED)
+NON_PRINTABLE, RECOVERED, SNAPSHOT = int(Flag.NON_PRINTABLE), int(Flag.RECOVERED), int(Flag.SNAPSHOT)
 START_OF_MESSAGES, SESSION_CLOSE = int(Session.START_OF_MESSAGES), int(Session.CLOSE)
 COUNTS, QUALITY = int(HealthPage.COUNTS), int(HealthPage.QUALITY)
 FORGET = int(Stale.FORGET)
@@ -40,12 +41,13 @@ def note_message(state, event):
     """After a market data message has been applied to its instrument."""
     health = state.health
     entry = health.instruments[event.instrument]
-    health.messages += 1
-    entry.messages += 1
-    if event.flags & RECOVERED:
-        entry.recovered += 1
-    else:
-        _note_latency(health, entry, event.ts_recv - event.ts_event)
+    if not event.flags & SNAPSHOT:
+        health.messages += 1
+        entry.messages += 1
+        if event.flags & RECOVERED:
+            entry.recovered += 1
+        else:
+            _note_latency(health, entry, event.ts_recv - event.ts_event)
     market = state.market[event.instrument]
     crossed = market.bid >= market.ask and market.bid > 0 and market.ask > 0 and state.phase == OPEN and market.trading
     if crossed != (entry.crossed_since > 0):
@@ -136,6 +138,7 @@ def on_stale(state, event):
             market.bid_size = 0
             market.ask = 0
             market.ask_size = 0
+            market.venue_halted = 0  # a snapshot names those that are
 
 
 @njit(cache=True)

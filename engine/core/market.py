@@ -1,9 +1,8 @@
 """Market data: books, the touch, trades, the bar being built."""
 
-from numba import njit
-
 from engine.core import books
 from engine.core.books import Refusal
+from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.positions import mark_price
@@ -148,7 +147,7 @@ def on_session(state, out, event):
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state:
                 for instrument in range(state.instruments):
-                    state.positions[strategy, instrument].rejected_parent = 0
+                    state.parents[strategy, instrument].refused = 0
     elif event.code == SESSION_CLOSE:
         state.phase = CLOSED
         for instrument in range(state.instruments):

@@ -3,25 +3,37 @@
 An order's slot is its id modulo the table's size; an id whose slot still holds an open order is skipped,
 so memory is bounded and ids (OUCH's UserRefNum) only ever grow. Orders that are done stay in their slot
 until it is needed again, so that a late report still finds its order.
+
+A replace is an order of its own that names the one it is to replace (``origin``, and there ``successor``). Until the
+venue has answered, both are open, and together they hold the larger of the two: the origin what it has left, the
+successor what it wants beyond that. ``held`` is what an order's hold counts now; the holds of a position's side are
+always the sum over its open orders.
 """
 
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.positions import hold
 
 
 class OrderState(IntEnum):
+    """What an order is. The first that are not FREE are open: the venue may still execute them."""
+
     FREE = 0
     PENDING_NEW = 1
     LIVE = 2
     PARTIALLY_FILLED = 3
     PENDING_CANCEL = 4
-    FILLED = 5
-    CANCELLED = 6
-    REJECTED = 7
+    PENDING_REPLACE = 5
+    SUSPENDED = 6  # the venue keeps it, and does not match it
+    FILLED = 7
+    CANCELLED = 8
+    REJECTED = 9
+    REPLACED = 10
+    EXPIRED = 11
+    DONE_FOR_DAY = 12
 
 
 class Report(IntEnum):
@@ -35,36 +47,73 @@ class Report(IntEnum):
     REJECTED = 5
     CANCEL_SENT = 6
     CANCEL_IN_DOUBT = 7  # the session came back; whether the cancel arrived is not known, so it is sent again
+    CANCEL_REJECTED = 8
+    REPLACE_SENT = 9
+    REPLACED = 10
+    REPLACE_REJECTED = 11  # or it never arrived
+    EXPIRED = 12
+    DONE_FOR_DAY = 13
+    SUSPENDED = 14
+    RESUMED = 15
 
 
 ILLEGAL = 0
 _S, _R = OrderState, Report
+_WORKING = (_S.LIVE, _S.PARTIALLY_FILLED)
 _LEGAL = {
     (_S.PENDING_NEW, _R.ACCEPTED): _S.LIVE,
     (_S.PENDING_NEW, _R.PARTIAL_FILL): _S.PARTIALLY_FILLED,  # fill before acknowledgement
-    (_S.PENDING_NEW, _R.FULL_FILL): _S.FILLED,
-    (_S.PENDING_NEW, _R.CANCELED): _S.CANCELLED,
+    (_S.PENDING_NEW, _R.PART_CANCELED): _S.LIVE,
     (_S.PENDING_NEW, _R.REJECTED): _S.REJECTED,
-    (_S.PENDING_NEW, _R.CANCEL_SENT): _S.PENDING_CANCEL,
     (_S.LIVE, _R.PARTIAL_FILL): _S.PARTIALLY_FILLED,
-    (_S.LIVE, _R.FULL_FILL): _S.FILLED,
     (_S.LIVE, _R.PART_CANCELED): _S.LIVE,
-    (_S.LIVE, _R.CANCELED): _S.CANCELLED,
-    (_S.LIVE, _R.CANCEL_SENT): _S.PENDING_CANCEL,
     (_S.PARTIALLY_FILLED, _R.ACCEPTED): _S.PARTIALLY_FILLED,  # acknowledgement after the fill it belongs to
     (_S.PARTIALLY_FILLED, _R.PARTIAL_FILL): _S.PARTIALLY_FILLED,
-    (_S.PARTIALLY_FILLED, _R.FULL_FILL): _S.FILLED,
     (_S.PARTIALLY_FILLED, _R.PART_CANCELED): _S.PARTIALLY_FILLED,
-    (_S.PARTIALLY_FILLED, _R.CANCELED): _S.CANCELLED,
-    (_S.PARTIALLY_FILLED, _R.CANCEL_SENT): _S.PENDING_CANCEL,
-    (_S.PENDING_CANCEL, _R.ACCEPTED): _S.PENDING_CANCEL,
-    (_S.PENDING_CANCEL, _R.PARTIAL_FILL): _S.PENDING_CANCEL,
-    (_S.PENDING_CANCEL, _R.FULL_FILL): _S.FILLED,
-    (_S.PENDING_CANCEL, _R.PART_CANCELED): _S.PENDING_CANCEL,
-    (_S.PENDING_CANCEL, _R.CANCELED): _S.CANCELLED,
-    (_S.PENDING_CANCEL, _R.REJECTED): _S.REJECTED,
+    **{(state, _R.REPLACE_SENT): _S.PENDING_REPLACE for state in _WORKING},
+    **{(state, _R.SUSPENDED): _S.SUSPENDED for state in _WORKING},
+    (_S.PENDING_CANCEL, _R.REJECTED): _S.REJECTED,  # the order itself, whose cancel followed at once
+    (_S.PENDING_CANCEL, _R.CANCEL_REJECTED): _S.LIVE,
     (_S.PENDING_CANCEL, _R.CANCEL_IN_DOUBT): _S.LIVE,
-    (_S.FILLED, _R.ACCEPTED): _S.FILLED,  # acknowledgement after the fill that ended it
+    (_S.PENDING_CANCEL, _R.REPLACED): _S.REPLACED,  # a cancel that overtook the answer to a replace
+    (_S.PENDING_CANCEL, _R.REPLACE_REJECTED): _S.PENDING_CANCEL,
+    (_S.PENDING_REPLACE, _R.REPLACED): _S.REPLACED,
+    (_S.PENDING_REPLACE, _R.REPLACE_REJECTED): _S.LIVE,
+    (_S.SUSPENDED, _R.RESUMED): _S.LIVE,
+    # A report that was on its way stays where the order is: acknowledged, executed or cut while an answer is awaited.
+    **{
+        (state, report): state
+        for state in (_S.PENDING_CANCEL, _S.PENDING_REPLACE, _S.SUSPENDED)
+        for report in (_R.ACCEPTED, _R.PARTIAL_FILL, _R.PART_CANCELED)
+    },
+    # What ends an open order, whatever it waits for.
+    **{
+        (state, report): end
+        for state in (_S.PENDING_NEW, *_WORKING, _S.PENDING_CANCEL, _S.PENDING_REPLACE, _S.SUSPENDED)
+        for report, end in (
+            (_R.FULL_FILL, _S.FILLED),
+            (_R.CANCELED, _S.CANCELLED),
+            (_R.EXPIRED, _S.EXPIRED),
+            (_R.DONE_FOR_DAY, _S.DONE_FOR_DAY),
+        )
+    },
+    **{
+        (state, _R.CANCEL_SENT): _S.PENDING_CANCEL
+        for state in (_S.PENDING_NEW, *_WORKING, _S.PENDING_REPLACE, _S.SUSPENDED)
+    },
+    # Late answers to an order that has ended: too late to cancel or to replace, acknowledged after its fill.
+    (_S.FILLED, _R.ACCEPTED): _S.FILLED,
+    **{
+        (state, report): state
+        for state in (_S.FILLED, _S.CANCELLED, _S.REPLACED, _S.EXPIRED, _S.DONE_FOR_DAY)
+        for report in (_R.CANCEL_REJECTED, _R.REPLACE_REJECTED)
+    },
+    # A fill that crossed the order's end on its way here.
+    **{
+        (state, report): state
+        for state in (_S.CANCELLED, _S.REPLACED, _S.EXPIRED, _S.DONE_FOR_DAY)
+        for report in (_R.PARTIAL_FILL, _R.FULL_FILL)
+    },
 }
 
 
@@ -77,16 +126,37 @@ def _move_table() -> np.ndarray:
 
 MOVES = _move_table()
 
-PENDING_NEW = int(_S.PENDING_NEW)
-PENDING_CANCEL = int(_S.PENDING_CANCEL)
-FILLED = int(_S.FILLED)
-REPORT_CANCEL_SENT = int(_R.CANCEL_SENT)
+PENDING_NEW, LIVE, PARTIALLY_FILLED = int(_S.PENDING_NEW), int(_S.LIVE), int(_S.PARTIALLY_FILLED)
+PENDING_CANCEL, PENDING_REPLACE = int(_S.PENDING_CANCEL), int(_S.PENDING_REPLACE)
+SUSPENDED = int(_S.SUSPENDED)
+LAST_OPEN = SUSPENDED
+REPORT_CANCEL_SENT, REPORT_REPLACE_SENT = int(_R.CANCEL_SENT), int(_R.REPLACE_SENT)
+
+# Prices in 1/10,000, quantities in shares, times in ns.
+ORDER = np.dtype(
+    [
+        ("order_id", "<i8"),
+        ("parent", "<i8"),
+        ("price", "<i8"),
+        ("qty", "<i8"),
+        ("filled", "<i8"),
+        ("held", "<i8"),
+        ("before", "<i8"),  # shares that those it replaces had executed
+        ("origin", "<i8"),  # the order that it replaces, 0 for none
+        ("successor", "<i8"),  # the order that is to replace it, 0 for none
+        ("sent_at", "<i8"),
+        ("instrument", "<i4"),
+        ("strategy", "<i4"),
+        ("state", "<i4"),
+        ("side", "<i4"),
+    ]
+)
 
 
 @njit(cache=True, inline="always")
 def is_open(order):
     """Whether the venue may still execute it."""
-    return PENDING_NEW <= order.state <= PENDING_CANCEL
+    return PENDING_NEW <= order.state <= LAST_OPEN
 
 
 @njit(cache=True, inline="always")
@@ -117,14 +187,52 @@ def move(order, report):
     new = MOVES[order.state, report]
     if new == ILLEGAL:
         return False
-    order.state = new
+    order.state = PARTIALLY_FILLED if new == LIVE and order.filled > 0 else new
     return True
 
 
 @njit(cache=True)
-def release(state, order):
-    """Releases the hold of what the order will no longer execute."""
-    hold(state, order.strategy, order.instrument, order.side, -leaves(order))
-    position = state.positions[order.strategy, order.instrument]
-    if position.child == order.order_id:
-        position.child = 0
+def hold_for(state, order, shares):
+    """Makes ``shares`` what the order's hold counts."""
+    hold(state, order.strategy, order.instrument, order.side, shares - order.held)
+    order.held = shares
+
+
+@njit(cache=True)
+def open_order(state, strategy, instrument, side, qty, price, parent):
+    """A new order in the table, with its hold; its slot, or -1 when every slot holds an open order."""
+    order_id = free_order_id(state.orders, state.next_order_id)
+    if order_id < 0:
+        return -1
+    state.next_order_id = order_id + 1
+    slot = order_id & (len(state.orders) - 1)
+    order = state.orders[slot]
+    order.order_id = order_id
+    order.parent = parent
+    order.price = price
+    order.qty = qty
+    order.filled = 0
+    order.held = 0
+    order.before = 0
+    order.origin = 0
+    order.successor = 0
+    order.sent_at = state.now
+    order.instrument = instrument
+    order.strategy = strategy
+    order.state = PENDING_NEW
+    order.side = side
+    hold_for(state, order, qty)
+    return slot
+
+
+@njit(cache=True)
+def open_successor(state, order, qty, price):
+    """An order for ``qty`` shares that is to replace ``order``; its slot, or -1. It holds what it wants beyond that."""
+    slot = open_order(state, order.strategy, order.instrument, order.side, qty, price, order.parent)
+    if slot >= 0:
+        successor = state.orders[slot]
+        successor.before = order.before + order.filled
+        successor.origin = order.order_id
+        order.successor = successor.order_id
+        hold_for(state, successor, max(qty - leaves(order), 0))
+    return slot

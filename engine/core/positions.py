@@ -5,7 +5,7 @@ division rounds toward the position's cost staying exact: what leaves ``cost`` o
 ``realised``, so that the sum of cash flows is always cost + realised to the last unit.
 """
 
-from numba import njit
+from engine.core.compiled import njit
 
 
 @njit(cache=True)
@@ -26,6 +26,13 @@ def apply_fill(position, side, price, qty, fee_per_share):
 def book_fill(state, strategy, instrument, side, price, qty):
     """Books one of our executions. The hold that it ends is the caller's to release."""
     apply_fill(state.positions[strategy, instrument], side, price, qty, state.fee_per_share)
+
+
+@njit(cache=True)
+def unbook_fill(state, strategy, instrument, side, price, qty):
+    """Undoes one: the same shares back at the same price, and its fee with them."""
+    apply_fill(state.positions[strategy, instrument], -side, price, qty, 0)
+    state.positions[strategy, instrument].fees -= state.fee_per_share * qty
 
 
 @njit(cache=True, inline="always")

@@ -1,42 +1,45 @@
 """What the venue reports of our orders, and what it does to orders, holds and positions."""
 
-from numba import njit
-
-from engine.core.events import Kind
+from engine.core.breaks import open_break
+from engine.core.compiled import njit
+from engine.core.events import Break, Kind, Restatement
+from engine.core.executions import NONE, find_execution, note_execution
 from engine.core.orders import (
-    FILLED,
+    PENDING_CANCEL,
     PENDING_NEW,
     OrderState,
     Report,
+    hold_for,
     is_open,
     leaves,
     move,
     order_by_id,
-    release,
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
-from engine.core.positions import book_fill, hold
+from engine.core.positions import book_fill, unbook_fill
 from engine.core.state import Anomaly, StrategyState
 
-ACCEPTED = int(Kind.ACCEPTED)
-EXECUTION = int(Kind.EXECUTION)
-CANCELED = int(Kind.CANCELED)
-REJECTED = int(Kind.REJECTED)
-FILL = int(Kind.FILL)
-ORDER_DONE = int(Kind.ORDER_DONE)
-REPORT_ACCEPTED = int(Report.ACCEPTED)
-REPORT_PARTIAL = int(Report.PARTIAL_FILL)
-REPORT_FULL = int(Report.FULL_FILL)
-REPORT_PART_CANCELED = int(Report.PART_CANCELED)
-REPORT_CANCELED = int(Report.CANCELED)
-REPORT_REJECTED = int(Report.REJECTED)
-REPORT_CANCEL_IN_DOUBT = int(Report.CANCEL_IN_DOUBT)
-PENDING_CANCEL = int(OrderState.PENDING_CANCEL)
-UNKNOWN_ORDER = int(Anomaly.UNKNOWN_ORDER)
-ILLEGAL_MOVE = int(Anomaly.ILLEGAL_MOVE)
-OVERFILL = int(Anomaly.OVERFILL)
-FLATTENING = int(StrategyState.FLATTENING)
-STOPPED = int(StrategyState.STOPPED)
+ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
+REJECTED, REPLACED, CANCEL_REJECTED = int(Kind.REJECTED), int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
+BUST, CORRECTION, RESTATED = int(Kind.BUST), int(Kind.CORRECTION), int(Kind.RESTATED)
+FILL, FILL_BUSTED, ORDER_DONE = int(Kind.FILL), int(Kind.FILL_BUSTED), int(Kind.ORDER_DONE)
+REPORT_ACCEPTED, REPORT_REJECTED = int(Report.ACCEPTED), int(Report.REJECTED)
+REPORT_PARTIAL, REPORT_FULL = int(Report.PARTIAL_FILL), int(Report.FULL_FILL)
+REPORT_PART_CANCELED, REPORT_CANCELED = int(Report.PART_CANCELED), int(Report.CANCELED)
+REPORT_CANCEL_IN_DOUBT, REPORT_CANCEL_REJECTED = int(Report.CANCEL_IN_DOUBT), int(Report.CANCEL_REJECTED)
+REPORT_REPLACED, REPORT_REPLACE_REJECTED = int(Report.REPLACED), int(Report.REPLACE_REJECTED)
+REPORT_EXPIRED, REPORT_DONE_FOR_DAY = int(Report.EXPIRED), int(Report.DONE_FOR_DAY)
+REPORT_SUSPENDED, REPORT_RESUMED = int(Report.SUSPENDED), int(Report.RESUMED)
+FILLED = int(OrderState.FILLED)
+UNKNOWN_ORDER, ILLEGAL_MOVE = int(Anomaly.UNKNOWN_ORDER), int(Anomaly.ILLEGAL_MOVE)
+OVERFILL, LATE_FILL = int(Anomaly.OVERFILL), int(Anomaly.LATE_FILL)
+DUPLICATE_REPORT = int(Anomaly.DUPLICATE_REPORT)
+UNKNOWN_EXECUTION, UNKNOWN_BUST = int(Break.UNKNOWN_EXECUTION), int(Break.UNKNOWN_BUST)
+FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
+RESTATE_SUSPENDED, RESTATE_RESUMED = int(Restatement.SUSPENDED), int(Restatement.RESUMED)
+RESTATE_EXPIRED, RESTATE_DONE = int(Restatement.EXPIRED), int(Restatement.DONE_FOR_DAY)
+# OUCH 5.0 Appendix B: closed, and timeout (the day, or the order's own time, is over).
+CLOSED_REASON, TIMEOUT_REASON = ord("E"), ord("T")
 
 
 @njit(cache=True)
@@ -45,41 +48,120 @@ def on_report(state, out, event):
     slot = order_by_id(state.orders, event.order_id)
     if slot < 0:
         emit_anomaly(state, out, UNKNOWN_ORDER, event.instrument, event.kind, event.order_id)
+        if event.kind == EXECUTION:
+            open_break(state, out, UNKNOWN_EXECUTION, event.instrument, event.ref)
         return -1
     order = state.orders[slot]
-    if event.kind == EXECUTION:
+    kind = event.kind
+    if kind == EXECUTION:
         _on_execution(state, out, order, event)
-    elif event.kind == ACCEPTED:
-        if not move(order, REPORT_ACCEPTED):
-            emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, event.kind, order.order_id)
-    elif event.kind == CANCELED:
+    elif kind == ACCEPTED:
+        _moved(state, out, order, REPORT_ACCEPTED, kind)
+    elif kind == CANCELED:
         _on_canceled(state, out, order, event)
+    elif kind == REJECTED:
+        _on_rejected(state, out, order, event)
+    elif kind == REPLACED:
+        _on_replaced(state, out, order, event)
+    elif kind == CANCEL_REJECTED:
+        _moved(state, out, order, REPORT_CANCEL_REJECTED, kind)
+    elif kind == RESTATED:
+        _on_restated(state, out, order, event)
     else:
-        _on_ended(state, out, order, REPORT_REJECTED, event.kind, event.reason)
+        _on_bust(state, out, order, event)
     return order.instrument
 
 
 @njit(cache=True)
+def _moved(state, out, order, report, kind):
+    """Moves the order; False, and an anomaly, when it may not."""
+    if move(order, report):
+        return True
+    emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, kind, order.order_id)
+    return False
+
+
+@njit(cache=True)
 def _on_execution(state, out, order, event):
-    """An execution always counts: the venue's record is the truth, whatever we thought of the order."""
-    position = state.positions[order.strategy, order.instrument]
+    """An execution always counts, once: the venue's record is the truth, whatever we thought of the order."""
+    if find_execution(state.executions, event.venue, event.ref, order.side) != NONE:
+        emit_anomaly(state, out, DUPLICATE_REPORT, order.instrument, event.kind, event.ref)
+        return
+    note_execution(state.executions, event.venue, event.ref, order, event.price, event.qty)
     was_open = is_open(order)
-    expected = min(event.qty, leaves(order)) if was_open else 0
-    if expected < event.qty:
-        emit_anomaly(state, out, OVERFILL if was_open else ILLEGAL_MOVE, order.instrument, event.qty, order.order_id)
+    left = leaves(order) if was_open else 0
     order.filled += event.qty
-    hold(state, order.strategy, order.instrument, order.side, -expected)
-    book_fill(state, order.strategy, order.instrument, order.side, event.price, event.qty)
+    if order.successor:
+        _shrink_successor(state, order, event.qty)
+    _book(state, out, order, event.price, event.qty, event.ref)
+    if not move(order, REPORT_FULL if event.qty >= left else REPORT_PARTIAL):
+        emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, event.kind, order.order_id)
+    elif not was_open:
+        emit_anomaly(state, out, LATE_FILL, order.instrument, event.qty, order.order_id)
+    elif event.qty > left:
+        emit_anomaly(state, out, OVERFILL, order.instrument, event.qty, order.order_id)
+    if order.state == FILLED and was_open:
+        _done(state, out, order, 0)
+    elif was_open:
+        hold_for(state, order, max(order.held - event.qty, 0))
+    stop_when_flat(state, out, order.strategy)
+
+
+@njit(cache=True)
+def _shrink_successor(state, order, qty):
+    """What its origin executes before the replace takes effect, it will not have to."""
+    slot = order_by_id(state.orders, order.successor)
+    if slot >= 0:
+        successor = state.orders[slot]
+        successor.qty = max(successor.qty - qty, successor.filled)
+        successor.before += qty
+
+
+@njit(cache=True)
+def _book(state, out, order, price, qty, match):
+    book_fill(state, order.strategy, order.instrument, order.side, price, qty)
+    parent = state.parents[order.strategy, order.instrument]
+    if parent.id == order.parent:
+        parent.filled += order.side * qty
     record = emit(state, out, FILL, order.instrument, order.side, order.strategy)
     record.order_id = order.order_id
-    record.price = event.price
-    record.qty = event.qty
-    record.ref = event.ref
+    record.price = price
+    record.qty = qty
+    record.ref = match
     emit_position(state, out, order.strategy, order.instrument)
-    if was_open:
-        move(order, REPORT_FULL if order.filled >= order.qty else REPORT_PARTIAL)
-        if order.state == FILLED:
-            _done(state, out, order, position, 0)
+
+
+@njit(cache=True)
+def _on_bust(state, out, order, event):
+    """The venue undoes an execution, or says what it was rightly. The order does not come back to life for it."""
+    index = find_execution(state.executions, event.venue, event.ref, order.side)
+    if index == NONE or state.executions.ring[index].order_id != order.order_id:
+        open_break(state, out, UNKNOWN_BUST, order.instrument, event.ref)
+        return
+    execution = state.executions.ring[index]
+    price, qty = execution.price, execution.qty
+    if qty == 0 or (event.kind == CORRECTION and price == event.price and qty == event.qty):
+        emit_anomaly(state, out, DUPLICATE_REPORT, order.instrument, event.kind, event.ref)
+        return
+    unbook_fill(state, order.strategy, order.instrument, order.side, price, qty)
+    order.filled -= qty
+    order.qty -= qty  # what was open stays open, what was executed is not asked for again
+    parent = state.parents[order.strategy, order.instrument]
+    if parent.id == order.parent:
+        parent.filled -= order.side * qty
+    execution.qty = 0
+    record = emit(state, out, FILL_BUSTED, order.instrument, order.side, order.strategy)
+    record.order_id = order.order_id
+    record.price = price
+    record.qty = qty
+    record.ref = event.ref
+    if event.kind == CORRECTION and event.qty > 0:
+        execution.price, execution.qty = event.price, event.qty
+        order.filled += event.qty
+        order.qty += event.qty
+        _book(state, out, order, event.price, event.qty, event.ref)
+    else:
+        emit_position(state, out, order.strategy, order.instrument)
     stop_when_flat(state, out, order.strategy)
 
 
@@ -87,30 +169,82 @@ def _on_execution(state, out, order, event):
 def _on_canceled(state, out, order, event):
     """Shares taken off by the venue; the order ends when none are left."""
     if is_open(order) and 0 < event.qty < leaves(order):
-        hold(state, order.strategy, order.instrument, order.side, -event.qty)
         order.qty -= event.qty
         move(order, REPORT_PART_CANCELED)
+        hold_for(state, order, max(order.held - event.qty, 0))
         return
-    _on_ended(state, out, order, REPORT_CANCELED, event.kind, event.reason)
+    expired = event.reason == TIMEOUT_REASON or event.reason == CLOSED_REASON
+    _end(state, out, order, REPORT_EXPIRED if expired else REPORT_CANCELED, event.kind, event.reason)
 
 
 @njit(cache=True)
-def _on_ended(state, out, order, report, kind, reason):
-    position = state.positions[order.strategy, order.instrument]
-    if not move(order, report):
-        emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, kind, order.order_id)
-        return
-    release(state, order)
-    if report == REPORT_REJECTED:
-        position.rejected_parent = order.parent  # asking again would be refused again
-    _done(state, out, order, position, reason)
-    stop_when_flat(state, out, order.strategy)
+def _on_rejected(state, out, order, event):
+    if _end(state, out, order, REPORT_REJECTED, event.kind, event.reason):
+        parent = state.parents[order.strategy, order.instrument]
+        if parent.id == order.parent:
+            parent.refused = 1  # asking again would be refused again
 
 
 @njit(cache=True)
-def _done(state, out, order, position, reason):
-    if position.child == order.order_id:
-        position.child = 0
+def _on_replaced(state, out, order, event):
+    """The venue has put ``order`` in the place of its origin; its open shares are the venue's word."""
+    if order.origin != event.ref:
+        emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, event.kind, order.order_id)
+        return
+    slot = order_by_id(state.orders, order.origin)
+    if slot >= 0 and is_open(state.orders[slot]):
+        origin = state.orders[slot]
+        origin.successor = 0
+        _end(state, out, origin, REPORT_REPLACED, event.kind, 0)
+    if _moved(state, out, order, REPORT_ACCEPTED, event.kind) and is_open(order):
+        order.price = event.price
+        order.qty = event.qty + order.filled
+        hold_for(state, order, event.qty)
+        state.parents[order.strategy, order.instrument].child = order.order_id
+
+
+@njit(cache=True)
+def _on_restated(state, out, order, event):
+    if event.reason == RESTATE_SUSPENDED:
+        _moved(state, out, order, REPORT_SUSPENDED, event.kind)
+    elif event.reason == RESTATE_RESUMED:
+        _moved(state, out, order, REPORT_RESUMED, event.kind)
+    elif event.reason == RESTATE_EXPIRED or event.reason == RESTATE_DONE:
+        report = REPORT_EXPIRED if event.reason == RESTATE_EXPIRED else REPORT_DONE_FOR_DAY
+        _end(state, out, order, report, event.kind, 0)
+    else:
+        emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, event.kind, order.order_id)
+
+
+@njit(cache=True)
+def _end(state, out, order, report, kind, reason):
+    """Ends an order; False, and an anomaly, when the report may not. A late answer to one that has ended says nothing
+    new."""
+    was_open = is_open(order)
+    if not _moved(state, out, order, report, kind):
+        return False
+    if was_open:
+        _done(state, out, order, reason)
+        stop_when_flat(state, out, order.strategy)
+    return was_open
+
+
+@njit(cache=True)
+def _done(state, out, order, reason):
+    """An order has left the book; what stood or fell with it is told too."""
+    _close(state, out, order, reason)
+    if order.successor:
+        _end_successor(state, out, order)
+    elif order.origin:
+        _restore_origin(state, order)
+
+
+@njit(cache=True)
+def _close(state, out, order, reason):
+    hold_for(state, order, 0)
+    parent = state.parents[order.strategy, order.instrument]
+    if parent.child == order.order_id:
+        parent.child = 0
     record = emit(state, out, ORDER_DONE, order.instrument, order.side, order.strategy)
     record.order_id = order.order_id
     record.order_state = order.state
@@ -119,13 +253,36 @@ def _done(state, out, order, position, reason):
 
 
 @njit(cache=True)
+def _end_successor(state, out, order):
+    """Its origin has ended first: the venue does not replace what is gone."""
+    slot = order_by_id(state.orders, order.successor)
+    order.successor = 0
+    if slot >= 0 and is_open(state.orders[slot]):
+        successor = state.orders[slot]
+        successor.origin = 0
+        move(successor, REPORT_REJECTED)
+        _close(state, out, successor, 0)
+
+
+@njit(cache=True)
+def _restore_origin(state, order):
+    """A replace that was refused, or never arrived, leaves its origin as it was."""
+    slot = order_by_id(state.orders, order.origin)
+    if slot < 0:
+        return
+    origin = state.orders[slot]
+    if is_open(origin) and origin.successor == order.order_id:
+        origin.successor = 0
+        move(origin, REPORT_REPLACE_REJECTED)
+
+
+@njit(cache=True)
 def stop_when_flat(state, out, strategy):
     """A strategy that flattens has stopped once nothing is held and nothing works."""
     if state.slots[strategy].state != FLATTENING:
         return
     for instrument in range(state.instruments):
-        position = state.positions[strategy, instrument]
-        if position.position or position.child:
+        if state.positions[strategy, instrument].position or state.parents[strategy, instrument].child:
             return
     set_strategy_state(state, out, strategy, STOPPED)
 
@@ -144,11 +301,11 @@ def on_order_session(state, out, event):
     state.next_order_id = max(state.next_order_id, event.ref)
     for slot in range(len(state.orders)):
         order = state.orders[slot]
-        if order.state == PENDING_NEW and order.order_id >= event.ref:
-            _on_ended(state, out, order, REPORT_REJECTED, event.kind, 0)
-            state.positions[order.strategy, order.instrument].rejected_parent = 0
+        if not is_open(order):
+            continue
+        if order.order_id >= event.ref and (order.state == PENDING_NEW or order.state == PENDING_CANCEL):
+            cancelled = order.state == PENDING_CANCEL
+            _end(state, out, order, REPORT_CANCELED if cancelled else REPORT_REJECTED, event.kind, 0)
+            state.parents[order.strategy, order.instrument].refused = 0
         elif order.state == PENDING_CANCEL:
-            if order.order_id >= event.ref:
-                _on_ended(state, out, order, REPORT_CANCELED, event.kind, 0)
-            else:
-                move(order, REPORT_CANCEL_IN_DOUBT)
+            move(order, REPORT_CANCEL_IN_DOUBT)

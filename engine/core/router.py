@@ -27,8 +27,7 @@ cost by trying every split.
 Records and units are in ``router_records``, the options in ``router_options``.
 """
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.router_options import survey
 from engine.core.router_records import (
     ACTIONS,

@@ -1,7 +1,6 @@
 """What the venues offer for an intent: the router's options, their prices, sizes and expected costs."""
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.router_records import ACTIONS, GRAIN, LEVELS, LOT, MIDPOINT, MOST_AWAY, PART, POST, TAKE, learned_rate
 
 

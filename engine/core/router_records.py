@@ -7,8 +7,8 @@ of PART, costs are times PART: all integers, so that the same outcomes give the 
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import TimeInForce
 
 VENUES = 8

@@ -18,8 +18,8 @@ makes these records, ``engine.execution.schedule_reference`` is the same in plai
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.counter_random import random_below
 
 POINTS = 400  # intervals of a curve: a session's minutes

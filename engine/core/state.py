@@ -9,7 +9,10 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.executions import EXECUTIONS
 from engine.core.health_record import health_dtype
+from engine.core.orders import ORDER
+from engine.core.parents import PARENT
 
 INSTRUMENTS = 512
 STRATEGIES = 16
@@ -50,6 +53,8 @@ class Anomaly(IntEnum):
     BOOK_FULL = 7
     OVERFILL = 8
     BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
+    LATE_FILL = 10  # of an order that had ended
+    DUPLICATE_REPORT = 11  # an execution that was reported before, a bust of what is busted
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -94,25 +99,6 @@ POSITION = np.dtype(
         ("fees", "<i8"),
         ("working_buy", "<i8"),
         ("working_sell", "<i8"),
-        ("target", "<i8"),
-        ("parent", "<i8"),
-        ("child", "<i8"),
-        ("rejected_parent", "<i8"),
-    ]
-)
-
-ORDER = np.dtype(
-    [
-        ("order_id", "<i8"),
-        ("parent", "<i8"),
-        ("price", "<i8"),
-        ("qty", "<i8"),
-        ("filled", "<i8"),
-        ("sent_at", "<i8"),
-        ("instrument", "<i4"),
-        ("strategy", "<i4"),
-        ("state", "<i4"),
-        ("side", "<i4"),
     ]
 )
 
@@ -155,6 +141,10 @@ STATE = np.dtype(
         ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
+        ("executions", EXECUTIONS),
+        ("breaks", "<i8", (INSTRUMENTS,)),  # Break, 0 while there is none
+        ("unexplained", "<i8"),  # a Break of which no instrument is known: nothing trades
         ("health", health_dtype(INSTRUMENTS)),
     ]
 )

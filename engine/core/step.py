@@ -4,14 +4,15 @@
 paper and live call this same function.
 """
 
-from numba import njit
-
 from engine.core.bits import lowest_bit
+from engine.core.breaks import resolve_break
+from engine.core.compiled import njit
 from engine.core.events import Command, Kind, Session
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
 from engine.core.market import on_market_data, on_session
 from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
+from engine.core.parents import set_target
 from engine.core.reports import on_order_session, on_report, stop_when_flat
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
 from engine.core.targets import cancel_working, work_instrument
@@ -22,7 +23,7 @@ SESSION = int(Kind.SESSION)
 STALE = int(Kind.STALE)
 FEED_HEALTH = int(Kind.FEED_HEALTH)
 ACCEPTED = int(Kind.ACCEPTED)
-REJECTED = int(Kind.REJECTED)
+RESTATED = int(Kind.RESTATED)
 ORDER_SESSION = int(Kind.ORDER_SESSION)
 TARGET = int(Kind.TARGET)
 TIMER = int(Kind.TIMER)
@@ -34,6 +35,7 @@ SESSION_CLOSE = int(Session.CLOSE)
 SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
+RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
 RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
@@ -65,12 +67,12 @@ def step(state, kernels, events, index, out):
         on_session_health(state, event)
     elif kind == STALE:
         on_stale(state, event)
-    elif ACCEPTED <= kind <= REJECTED:
+    elif kind == ORDER_SESSION:
+        on_order_session(state, out, event)
+    elif ACCEPTED <= kind <= RESTATED:
         instrument = on_report(state, out, event)
         if instrument >= 0:
             work_instrument(state, out, instrument)
-    elif kind == ORDER_SESSION:
-        on_order_session(state, out, event)
     elif kind == COMMAND:
         _on_command(state, out, event)
     elif kind == TIMER:
@@ -147,21 +149,14 @@ def _complete(state, record, strategy):
     if state.slots[strategy].state == FLATTENING:
         record.target = 0
     set_target(state, strategy, record.instrument, record.target)
-    record.parent_id = state.positions[strategy, record.instrument].parent
-
-
-@njit(cache=True)
-def set_target(state, strategy, instrument, target):
-    """A new target is a new parent order."""
-    position = state.positions[strategy, instrument]
-    if position.target != target:
-        position.target = target
-        position.parent = state.next_parent
-        state.next_parent += 1
+    record.parent_id = state.parents[strategy, record.instrument].id
 
 
 @njit(cache=True)
 def _on_command(state, out, event):
+    if event.command == RESOLVE_BREAK:
+        resolve_break(state, out, event.argument)
+        return
     strategy = event.strategy
     slot = state.slots[strategy]
     if slot.state == NONE or slot.state == FAULTED and event.command == START:
@@ -178,7 +173,7 @@ def _on_command(state, out, event):
         set_strategy_state(state, out, strategy, FLATTENING)
         for instrument in range(state.instruments):
             set_target(state, strategy, instrument, 0)
-            state.positions[strategy, instrument].rejected_parent = 0
+            state.parents[strategy, instrument].refused = 0
         stop_when_flat(state, out, strategy)
 
 

@@ -97,7 +97,8 @@ class Agent:
         log.info("core %d runs, journal %s at %d", status["pid"], status["journal"], status["events"])
         if not self._announced:
             self._announced = True
-            ready = {"ports": {"itch": status["itch_port"]}, "journal": str(self.config.journal)}
+            ports = dict(zip(("itch", "itch_b"), status["itch_ports"], strict=False))
+            ready = {"ports": ports, "journal": str(self.config.journal)}
             print(json.dumps(ready), flush=True)
 
     def _ship(self, journal: Path) -> None:

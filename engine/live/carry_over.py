@@ -42,7 +42,8 @@ class Estate:
     """Reads an old journal from its first record and knows at the end what it leaves behind."""
 
     _WANTED = frozenset(
-        {Kind.SESSION, Kind.ACCEPTED, Kind.CANCELED, Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.FILL, Kind.ORDER_DONE}
+        {Kind.SESSION, Kind.ACCEPTED, Kind.CANCELED, Kind.REPLACED, Kind.FILL, Kind.FILL_BUSTED, Kind.ORDER_DONE}
+        | {Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.ORDER_REPLACE}
     )
 
     def __init__(self) -> None:
@@ -72,7 +73,11 @@ class Estate:
             for slot, instrument in held
             for row in [self._positions[slot, instrument]]
         ]
-        orders = [CarriedOrder(order_id=order_id, **order) for order_id, order in self._orders.items()]
+        names = [name for name in CarriedOrder.__struct_fields__ if name != "order_id"]
+        orders = [
+            CarriedOrder(order_id=order_id, **{name: order[name] for name in names})
+            for order_id, order in self._orders.items()
+        ]
         return Carried(journal, self._next_order_id, self._next_parent, positions, orders)
 
     def _blob(self, found: Blob) -> None:
@@ -103,28 +108,59 @@ class Estate:
             if int(record["code"]) == Session.START_OF_MESSAGES:
                 self._date = int(record["date"])
         elif kind is Kind.ORDER_NEW:
-            self._order_new(record, order_id)
+            self._order_new(record, order_id, int(record["qty"]), int(record["ref"]))
+        elif kind is Kind.ORDER_REPLACE:
+            self._order_replace(record, order_id)
         elif kind is Kind.FILL:
             self._fill(record, order_id)
+        elif kind is Kind.FILL_BUSTED:
+            self._fill_busted(record, order_id)
         elif kind is Kind.ORDER_DONE:
-            self._orders.pop(order_id, None)
+            self._order_done(order_id)
         elif order_id in self._orders:
             self._move(kind, record, self._orders[order_id])
 
-    def _order_new(self, record: Any, order_id: int) -> None:
+    def _order_new(self, record: Any, order_id: int, qty: int, parent: int) -> None:
         self._next_order_id = max(self._next_order_id, order_id + 1)
-        self._next_parent = max(self._next_parent, int(record["ref"]) + 1)
+        self._next_parent = max(self._next_parent, parent + 1)
         self._orders[order_id] = {
-            "parent": int(record["ref"]),
+            "parent": parent,
             "strategy": int(record["strategy"]),
             "instrument": int(record["instrument"]),
             "side": int(record["side"]),
             "price": int(record["price"]),
-            "qty": int(record["qty"]),
+            "qty": qty,
             "filled": 0,
             "state": int(OrderState.PENDING_NEW),
             "trade_date": self._date,
+            "origin": 0,
+            "before": 0,
         }
+
+    def _order_replace(self, record: Any, order_id: int) -> None:
+        origin_id = int(record["ref"])
+        origin = self._orders[origin_id]
+        before = origin["before"] + origin["filled"]
+        self._order_new(record, order_id, int(record["qty"]) - before, origin["parent"])
+        self._orders[order_id] |= {"origin": origin_id, "before": before}
+        origin["state"] = int(OrderState.PENDING_REPLACE)
+
+    def _order_done(self, order_id: int) -> None:
+        """What was to replace it stands or falls by records of its own; a replace that is done leaves its origin."""
+        done = self._orders.pop(order_id, None)
+        origin = self._orders.get(done["origin"]) if done else None
+        if origin is not None and origin["state"] == OrderState.PENDING_REPLACE:
+            origin["state"] = int(OrderState.PARTIALLY_FILLED if origin["filled"] else OrderState.LIVE)
+
+    def _fill_busted(self, record: Any, order_id: int) -> None:
+        side, price, qty = (int(record[name]) for name in ("side", "price", "qty"))
+        position = self._positions[int(record["strategy"]), int(record["instrument"])]
+        apply_fill(position, -side, price, qty, 0)
+        position["fees"] -= self._fee * qty
+        order = self._orders.get(order_id)
+        if order:
+            order["filled"] -= qty
+            order["qty"] -= qty
 
     def _fill(self, record: Any, order_id: int) -> None:
         side, price, qty = (int(record[name]) for name in ("side", "price", "qty"))
@@ -133,7 +169,11 @@ class Estate:
         order = self._orders.get(order_id)
         if order:
             order["filled"] += qty
-            if order["state"] != OrderState.PENDING_CANCEL:
+            for successor in self._orders.values():
+                if successor["origin"] == order_id:
+                    successor["qty"] = max(successor["qty"] - qty, successor["filled"])
+                    successor["before"] += qty
+            if order["state"] not in (OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE):
                 order["state"] = int(OrderState.PARTIALLY_FILLED)
 
     def _move(self, kind: Kind, record: Any, order: dict[str, int]) -> None:
@@ -141,6 +181,11 @@ class Estate:
             order["state"] = int(OrderState.PENDING_CANCEL)
         elif kind is Kind.CANCELED and 0 < int(record["qty"]) < order["qty"] - order["filled"]:
             order["qty"] -= int(record["qty"])
+        elif kind is Kind.REPLACED:
+            order["origin"], order["price"] = 0, int(record["price"])
+            order["qty"] = int(record["qty"]) + order["filled"]
+            if order["state"] == OrderState.PENDING_NEW:
+                order["state"] = int(OrderState.LIVE)
         elif kind is Kind.ACCEPTED and order["state"] == OrderState.PENDING_NEW:
             order["state"] = int(OrderState.LIVE)
 

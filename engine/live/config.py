@@ -14,13 +14,17 @@ from engine.errors import BadInput
 class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     itch_bind: str  # "host:port" on which market data arrives; port 0 takes any free one
-    ports_file: str  # where the venue says its retransmission and order ports
+    ports_file: str  # where the venue says its retransmission, order and snapshot ports
     clock_file: str
     account_file: str  # JSON with ``username`` and ``password``
+    itch_bind_b: str | None = None  # where the same market data arrives by a second line
+    snapshot_after: int = 20_000  # messages missing from which on the books are taken from a snapshot instead
 
     @property
-    def itch_address(self) -> tuple[str, int]:
-        return host_and_port(self.itch_bind, "venue.itch_bind", least=0)
+    def itch_addresses(self) -> dict[str, tuple[str, int]]:
+        """Where each line arrives, line A first, by the name of its setting. Raises BadInput ``bad_address``."""
+        bound = {"venue.itch_bind": self.itch_bind, "venue.itch_bind_b": self.itch_bind_b}
+        return {field: host_and_port(text, field, least=0) for field, text in bound.items() if text is not None}
 
 
 class FirmLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +83,9 @@ def load_config(path: Path | str) -> Config:
         raise BadInput("bad_config", "mode", config.mode, "polite")
     if not config.symbols or len(set(config.symbols)) != len(config.symbols):
         raise BadInput("bad_config", "symbols", config.symbols, "at least one symbol, each once")
-    _ = config.venue.itch_address  # raises for what is no address
+    _ = config.venue.itch_addresses  # raises for what is no address
+    if config.venue.snapshot_after < 1:
+        raise BadInput("bad_config", "venue.snapshot_after", config.venue.snapshot_after, "at least 1 message")
     return config
 
 

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from dataclasses import replace
@@ -22,17 +21,19 @@ from typing import Any
 import numpy as np
 
 from engine import engine_build
-from engine.core.events import EVENT, BlobType, Command, Kind
+from engine.core.events import EVENT, BlobType, Command, Kind, Stale
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
 from engine.live.config import Config, load_account, load_config, read_json
 from engine.live.connection import Connection
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.feed import MarketFeed, stale_event
+from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
+from engine.live.snapshot_connection import SnapshotConnection
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.venue_clock import VenueClock
 from engine.live.warm import warm
@@ -42,8 +43,6 @@ log = logging.getLogger("engine.core")
 
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
-DATAGRAMS_AT_ONCE = 256
-RECEIVE_BUFFER = 4 * 1024 * 1024
 RECONNECT_NS = (SECOND // 5, 2 * SECOND)
 LOOPBACK = "127.0.0.1"
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
@@ -64,10 +63,11 @@ class Core:
         load_settings(self.pipeline, config, self.clock.speed())
         self._tracker, self._tracked = InputTracker(replace(inputs)), self.pipeline.writer.last
         self._snapshot_at = self._tracked
-        self.feed = MarketFeed(config.symbols, inputs)
+        self.feed = MarketFeed(config.symbols, inputs, account, config.venue.snapshot_after)
         self.orders = OrderSession(account, config.symbols, inputs)
         self.stopping = False
         self._poll = epoll()
+        self._snapshots = SnapshotConnection(self.feed, self._poll)
         self._connection: Connection | None = None
         self._connect_at, self._backoff = 0, RECONNECT_NS[0]
         self._retransmit: tuple[str, int] | None = None
@@ -75,15 +75,11 @@ class Core:
         self._status_at = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
-        self._datagrams = _bound(config)
+        self._lines = FeedLines(config.venue.itch_addresses)
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        for descriptor in (self._datagrams.fileno(), self._control.fileno(), self._wake_read):
+        for descriptor in (*self._lines.filenos, self._control.fileno(), self._wake_read):
             self._poll.register(descriptor, EPOLLIN)
-
-    @property
-    def itch_port(self) -> int:
-        return int(self._datagrams.getsockname()[1])
 
     # ---- the loop ----------------------------------------------------------------------------------
 
@@ -94,7 +90,8 @@ class Core:
             signal.signal(number, lambda *_: setattr(self, "stopping", True))
         ts = self._now()
         # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
-        self._take([order_session_event(ts, up=False, unanswered=self.orders.unanswered), stale_event(ts, stale=True)])
+        session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
+        self._take([session, stale_event(ts, Stale.GAP)])
         while not self.stopping:
             for descriptor, _ in self._poll.poll(self._timeout()):
                 self._on_readable(descriptor)
@@ -106,7 +103,7 @@ class Core:
     def _timeout(self) -> float:
         """Seconds until the next deadline."""
         now = time.monotonic_ns()
-        due = [self._status_at, self.feed.receiver.deadline(), self.orders.deadline()]
+        due = [self._status_at, self.feed.joiner.deadline(), self.orders.deadline()]
         if self._connection is None:
             due.append(self._connect_at)
         wait = min(each for each in due if each is not None) - now
@@ -120,10 +117,12 @@ class Core:
         return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
 
     def _on_readable(self, descriptor: int) -> None:
-        if descriptor == self._datagrams.fileno():
+        if descriptor in self._lines.filenos:
             self._on_datagrams()
         elif self._connection is not None and descriptor == self._connection.fileno:
             self._on_connection()
+        elif self._snapshots.owns(descriptor):
+            self._take(self._snapshots.on_event(time.monotonic_ns(), self._now()))
         elif descriptor == self._control.fileno():
             self._accept()
         elif descriptor == self._wake_read:
@@ -135,6 +134,7 @@ class Core:
         now, ts = time.monotonic_ns(), self._now()
         self._take(self.feed.on_time(now, ts))
         self._ask_again(now)
+        self._snapshots.on_time(now)
         self._take(self.orders.on_time(now, ts))
         self._check_order_session()
         if self._connection is None and now >= self._connect_at:
@@ -152,6 +152,7 @@ class Core:
         if ports:
             self._retransmit = (LOOPBACK, int(ports["itch_retransmit"]))
             self._ouch = (LOOPBACK, int(ports["ouch"]))
+            self._snapshots.address = (LOOPBACK, int(ports["glimpse"])) if "glimpse" in ports else None
         self._watch_room()
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
         if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
@@ -187,25 +188,14 @@ class Core:
 
     def _on_datagrams(self) -> None:
         ts = self._now()
-        for _ in range(DATAGRAMS_AT_ONCE):
-            try:
-                datagram = self._datagrams.recv(65_536)
-            except BlockingIOError:
-                break
-            except OSError as error:  # an answer to a re-request that found nobody
-                log.debug("datagram socket: %s", error)
-                continue
-            self._take(self.feed.on_datagram(datagram, time.monotonic_ns(), ts))
+        for line, datagram in self._lines.receive():
+            self._take(self.feed.on_datagram(datagram, time.monotonic_ns(), ts, line))
         self._ask_again(time.monotonic_ns())
 
     def _ask_again(self, now: int) -> None:
-        for request in self.feed.receiver.requests(now):
-            if self._retransmit is None:
-                return
-            try:
-                self._datagrams.sendto(request, self._retransmit)
-            except OSError as error:
-                log.warning("re-request to port %d: %s", self._retransmit[1], error)
+        for request in self.feed.joiner.requests(now):
+            if self._retransmit is not None:
+                self._lines.request(request, self._retransmit)
 
     # ---- the order session -------------------------------------------------------------------------
 
@@ -295,7 +285,7 @@ class Core:
             "stale": bool(state["feed_stale"]),
             "venue_connected": self.orders.up,
             "anomalies": int(state["anomalies"]),
-            "itch_port": self.itch_port,
+            "itch_ports": self._lines.ports,
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
 
@@ -313,7 +303,7 @@ class Core:
     def _watch_room(self) -> None:
         """Without a segment allocated ahead, no strategy may send new orders: there must be room for what comes."""
         writer = self.pipeline.writer
-        if writer.spare_ready or writer.prepare_spare():
+        if writer.spare_ready():
             self._paused_for_room = False
             return
         if self._paused_for_room:
@@ -335,17 +325,6 @@ class Core:
         )
         write_snapshot(self.config.snapshots, snapshot)
         self._snapshot_at = writer.last
-
-
-def _bound(config: Config) -> socket.socket:
-    """The socket on which market data arrives."""
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    try:
-        datagrams.bind(config.venue.itch_address)
-    except OSError as error:
-        raise BadInput("port_taken", "venue.itch_bind", config.venue.itch_bind, "a free UDP port") from error
-    return datagrams
 
 
 def _timer(ts: int, deadline: int) -> np.ndarray:

@@ -1,18 +1,26 @@
-"""The market data feed of the core: datagrams in, events for the journal out, re-requests to send.
+"""The market data feed of the core: datagrams and snapshots in, events for the journal out, re-requests to send.
 
 Each packet's events follow a STALE record that names the packet (session date, sequence number), so that a
 restarted core knows to the event what it has taken. A feed met in the middle is read again from its first
-message: what the journal has already is decoded for its stock locates alone.
+message: what the journal has already is decoded for its stock locates alone. Where that is too far, or where nobody
+has the messages any more, the books begin anew from a snapshot:
+
+    STALE FORGET, the snapshot's events (flag SNAPSHOT), STALE with the message to go on with
+
+A core that died between the two has half a snapshot. It takes another one, or rebuilds its books from the feed's first
+message; trades and phases of the session that were journaled before do not count again.
 """
 
 import logging
 
 import numpy as np
 
-from engine.core.events import EVENT, Kind
+from engine.configuration import Account
+from engine.core.events import EVENT, Flag, Kind, Stale
 from engine.live.recovery import InputState
-from engine.protocols import moldudp64
+from engine.protocols import late_join, moldudp64
 from engine.protocols.feed import FEED, new_locate_map, set_date, symbol_keys
+from engine.protocols.glimpse import Snapshot
 from engine.protocols.itch_events import decode_block
 from engine.protocols.layout import WireError
 from engine.protocols.moldudp64_inorder import InOrder
@@ -21,43 +29,66 @@ from engine.protocols.moldudp64_receiver import (
     GapFilled,
     GapLost,
     GapOpened,
-    Receiver,
-    SessionEnded,
     SessionStarted,
     Settings,
+    SnapshotWanted,
 )
 
 log = logging.getLogger(__name__)
 
 GIVE_UP_NS = 1_000_000_000  # a retransmission server on the same network that is silent for so long has nothing
 EVENTS_AT_ONCE = 1 << 15
-STALE = int(Kind.STALE)
+STALE, SESSION, EXECUTE = int(Kind.STALE), int(Kind.SESSION), int(Kind.EXECUTE)
+STANDING = [int(kind) for kind in (Kind.ADD, Kind.EXECUTE, Kind.REDUCE, Kind.DELETE, Kind.REPLACE, Kind.STATUS)]
 
 
-def stale_event(ts: int, *, stale: bool, date: int = 0, sequence: int = 0) -> np.ndarray:
+def stale_event(
+    ts: int, code: Stale, *, date: int = 0, sequence: int = 0, recovered: int = 0, duplicates: int = 0
+) -> np.ndarray:
     """EVENT[1]: whether the feed is stale; with a ``sequence``, the packet whose events follow."""
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
     event["instrument"] = -1
     event["kind"] = STALE
-    event["code"] = int(stale)
+    event["code"] = code
     event["date"], event["sequence"] = date, sequence
+    event["recovered"], event["duplicates"] = recovered, duplicates
     return event
 
 
-class MarketFeed:
-    """``resume`` says where the journal stands. Wall times are of a steady clock, ``ts`` of the session clock."""
+def standing(events: np.ndarray, phase: int) -> np.ndarray:
+    """Of ``events`` what books and trading states are made of, and phases of the session after ``phase``; a copy.
 
-    def __init__(self, symbols: list[str], resume: InputState) -> None:
-        self.receiver = Receiver(Settings(give_up=GIVE_UP_NS))
+    It has all happened before, so no trade is left: an execution takes shares off its order and prints nothing.
+    """
+    kept = events[np.isin(events["kind"], STANDING) | ((events["kind"] == SESSION) & (events["code"] > phase))]
+    kept["flags"] |= Flag.SNAPSHOT
+    kept["flags"][kept["kind"] == EXECUTE] |= Flag.NON_PRINTABLE
+    return kept
+
+
+class MarketFeed:
+    """``resume`` says where the journal stands, ``account`` who may have snapshots. Wall times are of a steady clock,
+    ``ts`` of the session clock."""
+
+    def __init__(self, symbols: list[str], resume: InputState, account: Account, snapshot_after: int = 20_000) -> None:
+        self.joiner = late_join.LateJoiner(
+            account.username,
+            account.password,
+            late_join.Settings(mold=Settings(give_up=GIVE_UP_NS, snapshot_after=snapshot_after)),
+            oldest=(str(resume.feed_date), resume.feed_sequence + resume.feed_events),
+        )
+        self.receiver = self.joiner.receiver
         self.heard_at = 0  # steady time of the newest datagram, 0 for none
         self._symbols = symbol_keys(symbols)
         self._feeds = np.zeros(1, FEED)
         self._feed = self._feeds[0]
         self._locates = new_locate_map()
         self._resume: InputState | None = resume if resume.feed_date else None
-        self._skip = 0
-        self._lost = False
+        self._unpassed = resume.feed_events  # of the packet that was journaled last, events not passed over yet
+        self._told_phase = 0  # of the session: the journal has this one although the feed is not as far
+        self._gap = self._lost = False
+        self._recovered = 0  # messages journaled since the last STALE record
         self._buffer = np.zeros(EVENTS_AT_ONCE, EVENT)
         self._in_order = InOrder(self.receiver)
         self._end = np.zeros(1, np.int64)
@@ -73,72 +104,131 @@ class MarketFeed:
         nothing = np.frombuffer(b"", np.uint8)
         self._in_order.decode(nothing, self._end[:0], 0, self._feeds, self._locates, self._symbols, self._buffer)
 
-    def on_datagram(self, datagram: bytes, now: int, ts: int) -> list[np.ndarray]:
-        """EVENT arrays to be journaled and stepped, in order."""
+    def on_datagram(self, datagram: bytes, now: int, ts: int, line: int = 0) -> list[np.ndarray]:
+        """EVENT arrays to be journaled and stepped, in order. ``line`` counts from 0: the first copy wins."""
         self.heard_at = now
-        return self._plain_packet(datagram, ts) or self._events(self.receiver.on_datagram(datagram, now), ts)
+        if self.receiver.repeats(datagram, line):
+            return []
+        inputs = self._plain_packet(datagram, ts, line)
+        return self._events(self.joiner.on_datagram(datagram, now, line), ts) if inputs is None else inputs
+
+    def on_snapshot_bytes(self, chunk: bytes, now: int, ts: int) -> list[np.ndarray]:
+        """Takes bytes of the connection that ``joiner`` wanted."""
+        return self._events(self.joiner.receive(chunk, now), ts)
 
     def on_time(self, now: int, ts: int) -> list[np.ndarray]:
-        return self._events(self.receiver.on_time(now), ts)
+        return self._events(self.joiner.on_time(now), ts)
 
-    def _plain_packet(self, datagram: bytes, ts: int) -> list[np.ndarray]:
-        """The next packet of a session that runs without a gap, which is nearly every one; nothing for any other."""
-        if self._resume or self._skip:
-            return []
+    def _plain_packet(self, datagram: bytes, ts: int, line: int) -> list[np.ndarray] | None:
+        """The next packet of a session that runs without a gap, which is nearly every one; None for any other."""
+        if self._resume or self._told_phase:
+            return None
         sequence, payload = self.receiver.next_sequence, np.frombuffer(datagram, np.uint8)
         self._feed["ts_recv"], self._end[0] = ts, len(payload)
         arguments = self._feeds, self._locates, self._symbols, self._buffer
-        packets, count = self._in_order.take(payload, self._end, 0, *arguments)
+        packets, count = self._in_order.take(payload, self._end, 0, *arguments, by=line)
         if not packets:
-            return []
-        mark = stale_event(ts, stale=self._lost, date=self.date, sequence=sequence)
-        return [mark, self._buffer[:count].copy()]
+            return None
+        return [self._mark(ts, sequence), self._buffer[:count].copy()]
 
-    def _events(self, happened: list, ts: int) -> list[np.ndarray]:
+    def _mark(self, ts: int, sequence: int = 0) -> np.ndarray:
+        """The STALE record of now, before the packet ``sequence``."""
+        code, date = Stale.GAP if self._gap or self._lost else Stale.IN_ORDER, self.date if sequence else 0
+        recovered, self._recovered, duplicates = self._recovered, 0, self.receiver.new_duplicates()
+        return stale_event(ts, code, date=date, sequence=sequence, recovered=recovered, duplicates=duplicates)
+
+    def _events(self, happened: list[late_join.Event], ts: int) -> list[np.ndarray]:
         inputs: list[np.ndarray] = []
         for event in happened:
             if isinstance(event, Data):
                 inputs += self._data(event, ts)
+            elif isinstance(event, Snapshot):
+                inputs += self._snapshot(event, ts)
             elif isinstance(event, SessionStarted):
-                self._start(event.session)
-            elif isinstance(event, GapOpened | GapLost):
-                log.warning("feed %s: %s at %d", event.session, type(event).__name__, event.sequence)
-                self._lost = self._lost or isinstance(event, GapLost)
-                inputs.append(stale_event(ts, stale=True))
-            elif isinstance(event, GapFilled):
-                inputs.append(stale_event(ts, stale=self._lost))
-            elif isinstance(event, SessionEnded) and not event.complete:
+                inputs += self._start(event.session, ts)
+            elif isinstance(event, GapOpened | GapFilled | GapLost):
+                inputs.append(self._turn(event, ts))
+            elif isinstance(event, SnapshotWanted):
+                log.warning("feed %s: a snapshot is wanted, message %d is missing", event.session, event.sequence)
+            elif not event.complete:
                 log.warning("feed %s ended incomplete at %d", event.session, event.next_sequence)
         return inputs
 
-    def _start(self, session: str) -> None:
-        self._lost = False
+    def _start(self, session: str, ts: int) -> list[np.ndarray]:
+        self._gap = self._lost = False
+        self._told_phase = 0
         try:
             set_date(self._feed, int(session))
         except (ValueError, WireError):
             log.error("feed session %r is no trading date (yyyymmdd): its events keep the date before", session)
         if self._resume and self._resume.feed_date != self.date:
             self._resume = None  # the journal's session is over
+        if self._resume and self._resume.session_date == self.date:
+            self._feed["session"] = self._resume.session_code
+        if self._resume and self._resume.forgotten:
+            self._told_phase = int(self._feed["session"])
+            return [stale_event(ts, Stale.FORGET, date=self.date)]
+        return []
+
+    def _turn(self, event: GapOpened | GapFilled | GapLost, ts: int) -> np.ndarray:
+        if not isinstance(event, GapFilled):
+            log.warning("feed %s: %s at %d", event.session, type(event).__name__, event.sequence)
+        self._gap = isinstance(event, GapOpened)
+        if isinstance(event, GapLost):
+            self._lost = True
+            self._resume = None  # whether what comes now is in the journal cannot be told any more
+        return self._mark(ts)
 
     def _data(self, data: Data, ts: int) -> list[np.ndarray]:
-        block, sequence, count = data.block, data.sequence, data.count
-        marked = True
-        if self._resume:
-            known = min(max(self._resume.feed_sequence - sequence, 0), count)
-            offset = moldudp64.boundaries(block, known)[-1]
-            self._decode(block[:offset], ts)
-            if known == count:
-                return []
-            block, sequence = block[offset:], sequence + known
-            # The packet goes on behind its record in the journal; the events that stand there are passed over.
-            self._skip, self._resume, marked = self._resume.feed_events, None, False
-        marked = marked and self._skip == 0
-        events = self._decode(block, ts)
-        passed = min(self._skip, len(events))
-        self._skip -= passed
-        stale = self._lost or self.receiver.gap
-        mark = stale_event(ts, stale=stale, date=self.date, sequence=sequence if marked else 0)
-        return [mark, events[passed:]] if len(events) > passed or marked else [mark]
+        known, inputs = self._known(data, ts) if self._resume else (0, [])
+        if known == data.count:
+            return inputs
+        late = max(data.recovered, known)
+        offsets = moldudp64.boundaries(data.block, late)
+        recovered = self._decode(data.block[offsets[known] : offsets[late]], ts)
+        recovered["flags"] |= Flag.RECOVERED
+        events = self._decode(data.block[offsets[late] :], ts)
+        inputs.append(self._mark(ts, data.sequence + known))
+        self._recovered += late - known
+        return inputs + [self._untold(each) for each in (recovered, events) if len(each)]
+
+    def _known(self, data: Data, ts: int) -> tuple[int, list[np.ndarray]]:
+        """How many of the messages the journal has, and what is to be journaled of them again. They are decoded for
+        their stock locates, and, where the books were given up, for what stands."""
+        resume, block = self._resume, data.block
+        assert resume is not None
+        known = min(max(resume.feed_sequence - data.sequence, 0), data.count)
+        offsets = moldudp64.boundaries(block, data.count)
+        events = [self._decode(block[: offsets[known]], ts)]
+        while known < data.count and self._unpassed:
+            events.append(self._decode(block[offsets[known] : offsets[known + 1]], ts))
+            self._unpassed -= len(events[-1])
+            known += 1
+        if known < data.count:
+            self._resume = None
+        return known, [standing(each, self._told_phase) for each in events] if resume.forgotten else []
+
+    def _untold(self, events: np.ndarray) -> np.ndarray:
+        """Without the phases of the session that a snapshot has told already."""
+        if not self._told_phase:
+            return events
+        phases = events["kind"] == SESSION
+        told = phases & (events["code"] <= self._told_phase)
+        if (phases & ~told).any():
+            self._told_phase = 0
+        return events[~told]
+
+    def _snapshot(self, snapshot: Snapshot, ts: int) -> list[np.ndarray]:
+        phase = int(self._feed["session"])
+        events = standing(self._decode(snapshot.block, ts), phase)
+        log.warning(
+            "feed %s: %d events of a snapshot, on with message %d",
+            snapshot.session,
+            len(events),
+            snapshot.next_sequence,
+        )
+        self._resume, self._told_phase, self._lost = None, 0, False
+        return [stale_event(ts, Stale.FORGET, date=self.date), events, self._mark(ts, snapshot.next_sequence)]
 
     def _decode(self, block: bytes, ts: int) -> np.ndarray:
         """The block's events, EVENT[n], a copy."""

@@ -113,7 +113,7 @@ class OrderSession:
         return [order_session_event(ts, up=False, unanswered=self.unanswered)] if was_up else []
 
     def send(self, orders: np.ndarray, now: int, ts: int) -> list[np.ndarray]:
-        """Encodes ORDER_NEW and ORDER_CANCEL records; returns a REJECTED input for each that OUCH cannot hold.
+        """Encodes what the step orders; returns a REJECTED input for each that OUCH cannot hold.
 
         Orders made while the session is down are in doubt like any other, and are resolved after the login.
         """
@@ -181,7 +181,7 @@ def warm_codecs(symbol: str) -> None:
 
 
 def _not_sent(order: np.void, ts: int) -> list[np.ndarray]:
-    if int(order["kind"]) != Kind.ORDER_NEW:
+    if int(order["kind"]) == Kind.ORDER_CANCEL:
         return []
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts

@@ -6,8 +6,8 @@ The compiled loops here are what the live core and the replay run; the rest is b
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.engine import Engine, blob_cells
 from engine.core.events import EVENT, EVENT_BYTES, Kind
 from engine.core.state import OUTPUTS
@@ -16,8 +16,7 @@ from engine.errors import BadInput
 from engine.live.journal import Writer, words_of
 from engine.live.segment import BLOB, append
 
-ORDER_NEW = int(Kind.ORDER_NEW)
-ORDER_CANCEL = int(Kind.ORDER_CANCEL)
+ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
 ORDERS_AT_ONCE = 4096
 
 END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
@@ -27,20 +26,21 @@ END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
 def drive(states, kernels, inputs, words, start, stop, out, out_words, header, cells, checksums, cursor, orders):
     """Journals and steps ``inputs[start:stop]``; returns (index of the first not taken, orders written).
 
-    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Orders and cancels
-    that the step emitted are copied to ``orders`` (EVENT). Stops early, before journaling an input, when
+    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Orders, cancels
+    and replaces that the step emitted are copied to ``orders`` (EVENT). Stops early, before journaling an input, when
     the segment may lack room for what that input causes or ``orders`` for its orders.
     """
     made = 0
     for index in range(start, stop):
         if cursor.capacity - cursor.count < 1 + OUTPUTS or len(orders) - made < OUTPUTS:
             return index, made
-        append(header, cells, checksums, cursor, words[index : index + 1], 1)
+        append(header, cells, checksums, cursor, words, index, 1)
         emitted = step(states[0], kernels, inputs, index, out)
         if emitted:
-            append(header, cells, checksums, cursor, out_words, emitted)
+            append(header, cells, checksums, cursor, out_words, 0, emitted)
             for position in range(emitted):
-                if out[position].kind == ORDER_NEW or out[position].kind == ORDER_CANCEL:
+                kind = out[position].kind
+                if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
                     orders[made] = out[position]
                     made += 1
     return stop, made
@@ -137,7 +137,7 @@ class Pipeline:
         if len(outputs):
             self.writer.append(outputs)
         kinds = outputs["kind"]
-        return outputs[(kinds == ORDER_NEW) | (kinds == ORDER_CANCEL)].copy()
+        return outputs[np.isin(kinds, (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE))].copy()
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

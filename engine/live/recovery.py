@@ -16,7 +16,7 @@ import numpy as np
 
 from engine import engine_build
 from engine.core.engine import Engine
-from engine.core.events import Kind
+from engine.core.events import Kind, Stale
 from engine.errors import BadInput
 from engine.files import replace_file
 from engine.live.journal import Reader
@@ -37,6 +37,11 @@ class InputState:
     feed_date: int = 0
     feed_sequence: int = 1  # of the packet that was journaled last
     feed_events: int = 0  # market data events of that packet in the journal
+    forgotten: bool = (
+        False  # the books of that point were given up for a snapshot, which the journal has in part at most
+    )
+    session_date: int = 0  # of the newest SESSION event
+    session_code: int = 0
     order_sequence: int = 0  # last sequenced message of the order session
     unanswered_queries: int = 0
 
@@ -54,7 +59,9 @@ class InputTracker:
     """Follows the inputs that name places in the venue's streams."""
 
     _MARKET = frozenset(Kind(kind) for kind in range(int(Kind.ADD), int(Kind.SESSION) + 1)) - {Kind.BAR}
-    _REPORTS = frozenset({Kind.ACCEPTED, Kind.EXECUTION, Kind.CANCELED, Kind.REJECTED})
+    _REPORTS = frozenset(Kind(kind) for kind in range(int(Kind.ACCEPTED), int(Kind.RESTATED) + 1)) - {
+        Kind.ORDER_SESSION
+    }
 
     def __init__(self, state: InputState) -> None:
         self.state = state
@@ -63,14 +70,8 @@ class InputTracker:
     def take(self, records: np.ndarray) -> None:
         """Takes the records that follow those taken before."""
         chosen = records[self._walk.rows(records)]
+        self._follow_feed(chosen)
         kinds, state = chosen["kind"], self.state
-        packets = np.flatnonzero((kinds == Kind.STALE) & (chosen["sequence"] > 0))
-        market = np.isin(kinds, list(self._MARKET))
-        if len(packets):
-            newest = chosen[packets[-1]]
-            state.feed_date, state.feed_sequence = int(newest["date"]), int(newest["sequence"])
-            state.feed_events, market = 0, market[packets[-1] :]
-        state.feed_events += int(market.sum())
         sessions = chosen[kinds == Kind.ORDER_SESSION]
         if len(sessions):
             newest = sessions[-1]
@@ -78,6 +79,26 @@ class InputTracker:
         reports = chosen[np.isin(kinds, [*self._REPORTS, Kind.ORDER_SESSION])]
         if len(reports):
             state.order_sequence = max(state.order_sequence, int(reports["sequence"].max()))
+
+    def _follow_feed(self, records: np.ndarray) -> None:
+        """A record that names a packet says that all before it was taken; from a FORGET to the next one of those, books
+        are being filled from elsewhere, and the place in the feed stands."""
+        state, phases = self.state, records[records["kind"] == Kind.SESSION]
+        if len(phases):
+            state.session_date, state.session_code = int(phases[-1]["date"]), int(phases[-1]["code"])
+        packets = np.flatnonzero((records["kind"] == Kind.STALE) & (records["sequence"] > 0))
+        if len(packets):
+            records = records[packets[-1] :]
+            state.feed_date, state.feed_sequence = int(records[0]["date"]), int(records[0]["sequence"])
+            state.feed_events, state.forgotten = 0, False
+        forgets = np.flatnonzero((records["kind"] == Kind.STALE) & (records["code"] == Stale.FORGET))
+        if not state.forgotten:
+            taken = records[: forgets[0]] if len(forgets) else records
+            state.feed_events += int(np.isin(taken["kind"], list(self._MARKET)).sum())
+        if len(forgets):
+            state.forgotten, date = True, int(records[forgets[-1]]["date"])
+            if date != state.feed_date:
+                state.feed_date, state.feed_sequence, state.feed_events = date, 1, 0
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:

@@ -13,13 +13,15 @@ import msgspec
 import numpy as np
 
 from engine.core.carry import decode_carried
-from engine.core.events import BlobType, Kind, Session
+from engine.core.events import BlobType, Break, Kind, Restatement, Session
 from engine.core.limits import Level, Limit
 from engine.core.orders import OrderState
 from engine.core.state import Anomaly, Phase, StrategyState
 from engine.live.scan import Blob, Walk
 from engine.messages import (
     AnomalyReport,
+    BreakReport,
+    BustReport,
     EquityReport,
     FillReport,
     Manifest,
@@ -52,6 +54,8 @@ REPORTED_STATES = {
     int(OrderState.LIVE): "accepted",
     int(OrderState.PARTIALLY_FILLED): "partially_filled",
     int(OrderState.PENDING_CANCEL): "accepted",
+    int(OrderState.PENDING_REPLACE): "accepted",
+    int(OrderState.SUSPENDED): "suspended",
 }
 PHASES = {
     int(Session.START_OF_MESSAGES): Phase.PRE_OPEN,
@@ -75,7 +79,12 @@ WANTED = frozenset(
     {
         Kind.SESSION,
         Kind.ACCEPTED,
+        Kind.REPLACED,
+        Kind.RESTATED,
         Kind.ORDER_NEW,
+        Kind.ORDER_REPLACE,
+        Kind.FILL_BUSTED,
+        Kind.BREAK,
         Kind.LIMIT_REJECT,
         Kind.FILL,
         Kind.POSITION,
@@ -99,6 +108,7 @@ class _Order:
     trade_date: int
     filled: int = 0
     state: str = "sent"
+    before: int = 0  # executed by those it replaces
 
 
 @dataclass
@@ -130,7 +140,12 @@ class Reporter:
         self._makers: dict[int, Callable[[int, Any], list[Report]]] = {
             Kind.SESSION: self._session,
             Kind.ACCEPTED: self._accepted,
+            Kind.REPLACED: self._replaced,
+            Kind.RESTATED: self._restated,
             Kind.ORDER_NEW: self._order_new,
+            Kind.ORDER_REPLACE: self._order_replace,
+            Kind.FILL_BUSTED: self._fill_busted,
+            Kind.BREAK: self._break,
             Kind.LIMIT_REJECT: self._limit_reject,
             Kind.FILL: self._fill,
             Kind.POSITION: self._position,
@@ -243,6 +258,19 @@ class Reporter:
         ]
 
     def _order_new(self, number: int, record: Any) -> list[Report]:
+        return self._order_sent(number, record, int(record["qty"]), int(record["ref"]))
+
+    def _order_replace(self, number: int, record: Any) -> list[Report]:
+        """The order that is to replace another: its shares are those that would be open."""
+        origin = self._orders.get(int(record["ref"]))
+        if origin is None:
+            return self._order_sent(number, record, int(record["qty"]), 0)
+        origin_filled = origin.before + origin.filled
+        reports = self._order_sent(number, record, int(record["qty"]) - origin_filled, origin.parent_id)
+        self._orders[int(record["order_id"])].before = origin_filled
+        return reports
+
+    def _order_sent(self, number: int, record: Any, qty: int, parent_id: int) -> list[Report]:
         if len(self._orders) >= ORDERS_KEPT:
             self._orders.popitem(last=False)
         self._orders[int(record["order_id"])] = _Order(
@@ -250,10 +278,27 @@ class Reporter:
             symbol=self._symbol(record),
             side=side_name(record["side"]),
             price=int(record["price"]),
-            qty=int(record["qty"]),
-            parent_id=int(record["ref"]),
+            qty=qty,
+            parent_id=parent_id,
             trade_date=self.session_date,
         )
+        return self._order_report(number, record)
+
+    def _replaced(self, number: int, record: Any) -> list[Report]:
+        """The venue's word of what is open; that the origin is done comes with its ORDER_DONE."""
+        order = self._orders.get(int(record["order_id"]))
+        if order is None:
+            return []
+        order.state = "partially_filled" if order.filled else "accepted"
+        order.price, order.qty = int(record["price"]), int(record["qty"]) + order.filled
+        return self._order_report(number, record)
+
+    def _restated(self, number: int, record: Any) -> list[Report]:
+        order = self._orders.get(int(record["order_id"]))
+        if order is None or int(record["reason"]) not in (Restatement.SUSPENDED, Restatement.RESUMED):
+            return []
+        suspended = int(record["reason"]) == Restatement.SUSPENDED
+        order.state = "suspended" if suspended else "partially_filled" if order.filled else "accepted"
         return self._order_report(number, record)
 
     def _accepted(self, number: int, record: Any) -> list[Report]:
@@ -286,6 +331,30 @@ class Reporter:
             return [fill, *self._order_report(number, record)]
         return [fill]  # the order's last report comes with ORDER_DONE
 
+    def _fill_busted(self, number: int, record: Any) -> list[Report]:
+        order_id, qty = int(record["order_id"]), int(record["qty"])
+        order = self._orders.get(order_id)
+        if order is not None:
+            order.filled -= qty
+            order.qty -= qty
+        bust = BustReport(
+            record=number,
+            ts=int(record["ts_event"]),
+            deployment=self._name(record),
+            order_id=order_id,
+            execution_id=int(record["ref"]),
+            trade_date=order.trade_date if order else self.session_date,
+            symbol=self._symbol(record),
+            side=side_name(record["side"]),
+            price=int(record["price"]),
+            qty=qty,
+        )
+        return [bust, *self._order_report(number, record)]
+
+    def _break(self, number: int, record: Any) -> list[Report]:
+        code = Break(int(record["code"])).name.lower()
+        return [BreakReport(number, int(record["ts_event"]), self._symbol(record), code, int(record["value"]))]
+
     def _order_done(self, number: int, record: Any) -> list[Report]:
         order = self._orders.get(int(record["order_id"]))
         if order is None:
@@ -293,7 +362,7 @@ class Reporter:
         order.state = OrderState(int(record["order_state"])).name.lower()
         order.filled = int(record["filled"])
         reason = int(record["reason"])
-        if order.state == "cancelled":
+        if order.state in ("cancelled", "expired"):
             return self._order_report(
                 number, record, CANCEL_REASONS.get(chr(reason), "") if reason else "never arrived"
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.configuration import Account
 from engine.core.engine import Engine
 from engine.core.events import EVENT, Kind
 from engine.core.state import OUTPUTS
@@ -37,5 +38,5 @@ def warm() -> None:
         InputTracker(InputState()).take(records)
         writer.close()
         Writer.open(writer.directory, segment_bytes=size).close()
-    MarketFeed([SYMBOL], InputState()).warm()
+    MarketFeed([SYMBOL], InputState(), Account("", "")).warm()
     warm_codecs(SYMBOL)

@@ -13,6 +13,7 @@ FEED = np.dtype(
         ("midnight", "<i8"),  # ns UTC of the trading date's midnight in New York: wire times count from it
         ("ts_recv", "<i8"),  # ns UTC, stamped on every event
         ("date", "<i8"),  # yyyymmdd, put into SESSION events
+        ("session", "<i8"),  # the furthest Session event of that date so far, 0 for none
         ("venue", "<i8"),
         ("highest", "<i8"),  # the highest stock locate of ours
         ("position", "<i8"),  # where decoding stopped: short of the end only when `out` was full
@@ -48,6 +49,7 @@ def set_date(feed: np.record, date: int) -> None:
     except ValueError as error:
         raise WireError("bad_field", "date", date, "a date as yyyymmdd") from error
     feed["date"] = date
+    feed["session"] = 0
 
 
 def counters(feed: np.record) -> dict[str, int]:

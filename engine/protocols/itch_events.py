@@ -6,8 +6,8 @@ by an array index; Start of Messages (section 1.1, event O) forgets the map of t
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.itch import LENGTHS
@@ -115,6 +115,7 @@ def _session(event, feed, payload, at, locate_map):
     if code == START_OF_MESSAGES:
         locate_map[:] = UNMAPPED
         feed.highest = -1
+    feed.session = max(feed.session, code)
     _begin(event, feed, payload, at, -1, SESSION)
     event.code = code
     event.date = feed.date

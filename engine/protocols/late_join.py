@@ -24,11 +24,12 @@ class Settings(msgspec.Struct, frozen=True):
 
     mold: moldudp64.Settings = moldudp64.Settings(snapshot_after=20_000)
     retry: int = SECOND  # from one failed connection to the next
-    attempts: int = 5  # then the gap is left to re-requests, and given up if they do not fill it
+    attempts: int = 5  # then the gap is left to re-requests (after a rejected login at once), and given up if they fail
 
 
 class LateJoiner:
-    """``session`` and ``next_sequence`` resume a session that was read up to there before a restart."""
+    """``session`` and ``next_sequence`` resume a session that was read up to there before a restart. ``oldest``
+    (session, next sequence number): a snapshot of that session from before that number is of no use."""
 
     def __init__(
         self,
@@ -38,13 +39,14 @@ class LateJoiner:
         *,
         session: str = "",
         next_sequence: int = 1,
+        oldest: tuple[str, int] = ("", 1),
     ) -> None:
         self.settings = settings or Settings()
         if self.settings.mold.snapshot_after <= 0:
             raise ValueError(f"snapshot_after: {self.settings.mold.snapshot_after}, expected at least 1 message")
         self.receiver = moldudp64.Receiver(self.settings.mold, session=session, next_sequence=next_sequence)
         self.failures: Counter[str] = Counter()  # by reason
-        self._account = username, password
+        self._account, self._oldest = (username, password), oldest
         self._client: glimpse.Client | None = None
         self._failed_in_a_row = 0
         self._try_at = 0
@@ -82,8 +84,13 @@ class LateJoiner:
     # ---- the connection to the snapshot server -----------------------------------------------------
 
     def wants_connection(self, now: int) -> bool:
-        """Whether to open a connection now; then call `connected`, or `connection_lost` when it cannot be made."""
+        """Whether to open a connection now; then call `opening`, and `connected` when it stands, or `connection_lost`
+        when it cannot be made. True again while it is being opened: it takes too long, give it up."""
         return self.receiver.snapshot_wanted and self._client is None and now >= self._try_at
+
+    def opening(self, now: int) -> None:
+        """A connection is being opened, for which there is as much time as between two failed ones."""
+        self._try_at = now + self.settings.retry
 
     @property
     def finished(self) -> bool:
@@ -103,13 +110,20 @@ class LateJoiner:
         answer = self._client.receive(chunk, now) if self._client else None
         if isinstance(answer, glimpse.Failed):
             self._fail(answer.reason, now)
-        elif answer is not None:
-            behind = self.receiver.take_snapshot(answer.session, answer.next_sequence, now)
+        elif answer is not None and self.receiver.snapshot_wanted:
+            behind = self._take_snapshot(answer, now)
             if behind is not None:
                 self._failed_in_a_row = 0
-                return [answer, *self._heard(behind, now)]
+                return [answer, *behind]
             self._fail("unusable", now)
         return []
+
+    def _take_snapshot(self, snapshot: Snapshot, now: int) -> list[Event] | None:
+        """What was kept behind the snapshot; None when it does not help."""
+        if snapshot.session == self._oldest[0] and snapshot.next_sequence < self._oldest[1]:
+            return None
+        behind = self.receiver.take_snapshot(snapshot.session, snapshot.next_sequence, now)
+        return None if behind is None else self._heard(behind, now)
 
     def connection_lost(self, now: int) -> None:
         """The connection is closed, by either side, or could not be made."""
@@ -123,5 +137,6 @@ class LateJoiner:
         self.failures[reason] += 1
         self._failed_in_a_row += 1
         self._try_at = now + self.settings.retry
-        if self._failed_in_a_row >= self.settings.attempts and self.receiver.snapshot_wanted:
+        final = reason.startswith("rejected_") or self._failed_in_a_row >= self.settings.attempts
+        if final and self.receiver.snapshot_wanted:
             self.receiver.no_snapshot(now)

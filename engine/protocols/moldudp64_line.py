@@ -10,6 +10,7 @@ class Line:
 
     def __init__(self, session: str, next_sequence: int) -> None:
         self.session, self.next_sequence, self.end = session, next_sequence, next_sequence
+        self.name = session.encode("latin-1").ljust(moldudp64.SESSION_BYTES)  # as packets have it
         self.closed = self.lost = False
         self.heard = 0  # packets
         self.suspect = 0  # the last sequence number that was too far ahead to be believed

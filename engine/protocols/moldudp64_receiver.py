@@ -28,14 +28,14 @@ class SessionStarted(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
-    """`count` new messages in order, framed as on the wire; the first has number `sequence`. ``recovered``: the first
-    of them was missing when later ones had come already."""
+    """`count` new messages in order, framed as on the wire; the first has number `sequence`. ``recovered``: how many of
+    them, from the first on, were missing when later ones had come already."""
 
     session: str
     sequence: int
     count: int
     block: bytes
-    recovered: bool = False
+    recovered: int = 0
 
 
 class GapOpened(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class Receiver:
         self._asked_until = 0  # end of the range last requested
         self._ask_at = 0
         self._snapshot_wanted = self._snapshot_declined = False
-        self._counted = (0, 0)
+        self._duplicates_told = 0
         self._events: list[Event] = []
 
     @property
@@ -129,19 +129,36 @@ class Receiver:
             return False
         return not (line.pending or line.closed or line.missing)
 
-    def took(self, packets: int, messages: int, line: int = 0) -> None:
-        """Packets that continued the session plainly, come by `line`, were read elsewhere (`moldudp64_inorder`)."""
+    def took(self, packets: int, messages: int, duplicates: int, line: int = 0) -> None:
+        """Packets that came by `line` were read elsewhere (`moldudp64_inorder`): `messages` in those that continued the
+        session plainly, and `duplicates` of packets handed out before."""
         if self._line is None or not packets:
             return
-        self._line.next_sequence += messages
-        self._line.end = self._line.next_sequence
+        if messages:
+            self._line.next_sequence += messages
+            self._line.end = self._line.next_sequence
+            self._line.announced = 0
         self._line.heard += packets
-        self._line.announced = 0
         self.counters["packets"] += packets
         self.counters["messages"] += messages
+        self.counters["duplicates"] += duplicates
         heard = self.lines.setdefault(line, Counter())
         heard["packets"] += packets
-        heard["first"] += packets
+        heard["first"] += packets - duplicates
+        heard["duplicates"] += duplicates
+
+    def repeats(self, datagram: bytes | memoryview, line: int = 0) -> bool:
+        """Whether a packet has only numbers that were handed out, while nothing is missing: by a second line nearly
+        every one. It is counted; what it holds is not looked at."""
+        if len(datagram) < moldudp64.HEADER_BYTES or self._line is None or not self.plain:
+            return False
+        name, sequence, count = moldudp64.HEADER.unpack_from(datagram)
+        if name != self._line.name or not 0 < count <= moldudp64.MAX_COUNT:
+            return False
+        if not 0 < sequence <= self._line.next_sequence - count:
+            return False
+        self.took(1, 0, 1, line)
+        return True
 
     @property
     def snapshot_wanted(self) -> bool:
@@ -151,9 +168,9 @@ class Receiver:
     def on_datagram(self, datagram: bytes | memoryview, now: int, line: int = 0) -> list[Event]:
         """Takes a downstream packet in, come by the caller's `line`. Bad ones are counted by reason and change
         nothing."""
-        heard = self.lines.get(line)
-        if heard is None:
-            heard = self.lines[line] = Counter()
+        if self.repeats(datagram, line):
+            return []
+        heard = self.lines.setdefault(line, Counter())
         heard["packets"] += 1
         try:
             packet = moldudp64.decode(datagram)
@@ -175,11 +192,11 @@ class Receiver:
         self._advance(now)
         return self._take()
 
-    def since_last(self) -> tuple[int, int]:
-        """(messages recovered, duplicate packets) since the last call: what a STALE record carries."""
-        counted = self.counters["recovered"], self.counters["duplicates"]
-        before, self._counted = self._counted, counted
-        return counted[0] - before[0], counted[1] - before[1]
+    def new_duplicates(self) -> int:
+        """Duplicate packets since the last call: what a STALE record carries."""
+        counted = self.counters["duplicates"]
+        before, self._duplicates_told = self._duplicates_told, counted
+        return counted - before
 
     def take_snapshot(self, session: str, next_sequence: int, now: int) -> list[Event] | None:
         """Goes on at `next_sequence`, with what was kept from there on: a snapshot stands for all before it.
@@ -326,7 +343,7 @@ class Receiver:
         self.counters["messages"] += packet.count - skip
         self.counters["recovered"] += late
         block = packet.block[offset:]
-        self._events.append(Data(line.session, line.next_sequence, packet.count - skip, block, late > 0))
+        self._events.append(Data(line.session, line.next_sequence, packet.count - skip, block, late))
         line.next_sequence = packet.next_sequence
 
     def _watch_gap(self, line: Line, now: int, progressed: bool) -> None:

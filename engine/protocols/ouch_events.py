@@ -1,27 +1,30 @@
-"""OUCH 5.0 and events, compiled: ORDER_NEW and ORDER_CANCEL to bytes, the exchange's messages to order reports.
+"""OUCH 5.0 and events, compiled: orders, replaces and cancels to bytes, the exchange's messages to order reports.
 
 An order's id is its UserRefNum (section 1.2: unique and strictly increasing). Messages are those inside SoupBinTCP
 packets, without framing.
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
 from engine.protocols.feed import UNMAPPED
-from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, Executed, Rejected
+from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, BrokenTrade, Executed, Rejected, Replaced
 from engine.protocols.unaligned import load_u16, load_u32, load_u64, store_u16, store_u32, store_u64
 
 ENTER_BYTES = 47  # Enter Order with an empty appendage
+REPLACE_BYTES = 40  # Replace Order, likewise
 CANCEL_BYTES = 9
 MAX_ORDER_BYTES = ENTER_BYTES
 
-ORDER_NEW, ORDER_CANCEL = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL)
+ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
 REJECTED, ORDER_SESSION = int(Kind.REJECTED), int(Kind.ORDER_SESSION)
+REPLACED, CANCEL_REJECTED, BUST = int(Kind.REPLACED), int(Kind.CANCEL_REJECTED), int(Kind.BUST)
 IOC = int(TimeInForce.IOC)
 
-A, B, C, D, E, J, N, P, Q, S, X, Y, SPACE = (ord(letter) for letter in "ABCDEJNPQSXY ")
+A, B, C, D, E, J, N, P, Q, S, U, X, Y, SPACE = (ord(letter) for letter in "ABCDEJNPQSUXY ")
+CANCEL_REJECT = ord("I")
 ENTER_ORDER = ord("O")
 TIF_DAY, TIF_IOC = ord("0"), ord("3")
 
@@ -47,6 +50,10 @@ EXECUTED_QTY, EXECUTED_PRICE, EXECUTED_FLAG, EXECUTED_MATCH = (
     _at(Executed.TYPE, name) for name in ("quantity", "price", "liquidity_flag", "match_number")
 )
 CANCELED_QTY, CANCELED_REASON = _at(AiqCanceled.TYPE, "decrement_shares"), _at(AiqCanceled.TYPE, "reason")  # as in C
+REPLACED_ORIGIN, REPLACED_ID, REPLACED_SIDE, REPLACED_QTY, REPLACED_SYMBOL, REPLACED_PRICE = (
+    _at(Replaced.TYPE, name) for name in ("orig_user_ref_num", "user_ref_num", "side", "quantity", "symbol", "price")
+)
+BROKEN_MATCH = _at(BrokenTrade.TYPE, "match_number")
 REJECTED_REASON = _at(Rejected.TYPE, "reason")
 
 
@@ -55,7 +62,7 @@ def encode_order(events, index, symbols, out, position):
     """Writes the OUCH message of the event ``events[index]`` to ``out[position:]``; returns its size in bytes.
 
     Args:
-        events: EVENT (k,); ORDER_NEW and ORDER_CANCEL have messages.
+        events: EVENT (k,); ORDER_NEW, ORDER_REPLACE and ORDER_CANCEL have messages.
         symbols: int64 (n,), `symbol_keys` by instrument.
         out: uint8 (m,) with room for MAX_ORDER_BYTES.
 
@@ -67,9 +74,11 @@ def encode_order(events, index, symbols, out, position):
         return 0
     if event.kind == ORDER_CANCEL:
         return _encode_cancel(event, out, position)
-    if event.kind != ORDER_NEW or not 0 <= event.instrument < symbols.shape[0]:
+    if not (0 < event.qty < 1_000_000 and event.price > 0):
         return 0
-    if not (0 < event.qty < 1_000_000 and event.price > 0 and event.side != 0):
+    if event.kind == ORDER_REPLACE:
+        return _encode_replace(event, out, position)
+    if event.kind != ORDER_NEW or not 0 <= event.instrument < symbols.shape[0] or event.side == 0:
         return 0
     out[position] = ENTER_ORDER
     store_u32(out, position + 1, event.order_id)
@@ -85,6 +94,24 @@ def encode_order(events, index, symbols, out, position):
     out[position + 31 : position + 45] = SPACE
     store_u16(out, position + 45, 0)
     return ENTER_BYTES
+
+
+@njit(cache=True)
+def _encode_replace(event, out, position):
+    """Replace Order Request (2.2): ``qty`` counts what the chain has executed already."""
+    if not 0 < event.ref < 1 << 32:
+        return 0
+    out[position] = U
+    store_u32(out, position + 1, event.ref)
+    store_u32(out, position + 5, event.order_id)
+    store_u32(out, position + 9, event.qty)
+    store_u64(out, position + 13, event.price)
+    out[position + 21] = TIF_IOC if event.flags == IOC else TIF_DAY
+    out[position + 22] = Y  # visible
+    out[position + 23] = N  # no intermarket sweep
+    out[position + 24 : position + 38] = SPACE
+    store_u16(out, position + 38, 0)
+    return REPLACE_BYTES
 
 
 @njit(cache=True)
@@ -115,17 +142,33 @@ def _begin(event, feed, message, at, kind):
 
 
 @njit(cache=True)
-def _accepted(event, feed, message, at, symbols):
-    _begin(event, feed, message, at, ACCEPTED)
-    key = load_u64(message, at + ACCEPTED_SYMBOL)
+def _instrument_of(key, symbols):
     for instrument in range(symbols.shape[0]):
         if symbols[instrument] == key:
-            event.instrument = instrument
-            break
+            return instrument
+    return UNMAPPED
+
+
+@njit(cache=True)
+def _accepted(event, feed, message, at, symbols):
+    _begin(event, feed, message, at, ACCEPTED)
+    event.instrument = _instrument_of(load_u64(message, at + ACCEPTED_SYMBOL), symbols)
     event.side = _SIDE[message[at + ACCEPTED_SIDE]]
     event.price = load_u64(message, at + ACCEPTED_PRICE)
     event.qty = load_u32(message, at + ACCEPTED_QTY)
     event.ref = load_u64(message, at + ACCEPTED_REFERENCE)
+
+
+@njit(cache=True)
+def _replaced(event, feed, message, at, symbols):
+    """``ref`` is the order that it replaces, not the exchange's number for it."""
+    _begin(event, feed, message, at, REPLACED)
+    event.order_id = load_u32(message, at + REPLACED_ID)
+    event.instrument = _instrument_of(load_u64(message, at + REPLACED_SYMBOL), symbols)
+    event.side = _SIDE[message[at + REPLACED_SIDE]]
+    event.price = load_u64(message, at + REPLACED_PRICE)
+    event.qty = load_u32(message, at + REPLACED_QTY)
+    event.ref = load_u32(message, at + REPLACED_ORIGIN)
 
 
 @njit(cache=True)
@@ -141,9 +184,10 @@ def _executed(event, feed, message, at):
 def decode_report(message, start, stop, feed, symbols, out, index):
     """Decodes the exchange's message in ``message[start:stop]`` into ``out[index]``; 1 when it made an event, else 0.
 
-    Accepted, Executed, Canceled (also by self match prevention), Rejected and Account Query Response make ACCEPTED,
-    EXECUTION (``flags`` is the liquidity flag's letter), CANCELED, REJECTED and ORDER_SESSION (code 1, ref = next
-    UserRefNum). Only ACCEPTED names an instrument; it is -1 on the others. `feed` is a FEED record whose counters
+    Accepted, Executed, Canceled (also by self match prevention), Rejected, Replaced, Cancel Reject, Broken Trade and
+    Account Query Response make ACCEPTED, EXECUTION (``flags`` is the liquidity flag's letter), CANCELED, REJECTED,
+    REPLACED, CANCEL_REJECTED, BUST and ORDER_SESSION (code 1, ref = next UserRefNum). Only ACCEPTED and REPLACED name
+    an instrument; it is -1 on the others. `feed` is a FEED record whose counters
     say what became of the rest: ``no_event``, ``unknown_type``, ``wrong_length``.
     """
     feed.messages += 1
@@ -170,6 +214,13 @@ def decode_report(message, start, stop, feed, symbols, out, index):
     elif kind == J:
         _begin(event, feed, message, start, REJECTED)
         event.reason = load_u16(message, start + REJECTED_REASON)
+    elif kind == U:
+        _replaced(event, feed, message, start, symbols)
+    elif kind == CANCEL_REJECT:
+        _begin(event, feed, message, start, CANCEL_REJECTED)
+    elif kind == B:
+        _begin(event, feed, message, start, BUST)
+        event.ref = load_u64(message, start + BROKEN_MATCH)
     elif kind == Q:
         _begin(event, feed, message, start, ORDER_SESSION)
         event.ref = event.order_id  # the next UserRefNum stands where the others have theirs

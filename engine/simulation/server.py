@@ -9,7 +9,8 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -101,7 +102,8 @@ class RequestPort(asyncio.DatagramProtocol):
 
 
 class Server:
-    """Serves ``exchange`` on ``host``; ``passwords`` by account; ``receivers`` get every market data datagram."""
+    """Serves ``exchange`` on ``host``; ``passwords`` by account. Every market data datagram goes to all of
+    ``receivers`` (line A), then to all of ``receivers_b`` (line B)."""
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class Server:
         *,
         passwords: Mapping[str, str],
         receivers: list[Address],
+        receivers_b: Sequence[Address] = (),
         host: str = "127.0.0.1",
         port_itch: int = 0,
         port_ouch: int = 0,
@@ -118,7 +121,7 @@ class Server:
         self.exchange, self.directory, self.host = exchange, directory, host
         self.connections: set[OrderConnection] = set()
         self.ports: dict[str, int] = {}
-        self._passwords, self._receivers = passwords, receivers
+        self._passwords, self._lines = passwords, {"receivers": receivers, "receivers_b": receivers_b}
         self.snapshots: set[SnapshotConnection] = set()
         self._wanted = {"port_itch": port_itch, "port_ouch": port_ouch, "port_glimpse": port_glimpse}
         self._feed: asyncio.DatagramTransport | None = None
@@ -152,8 +155,8 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         listeners = await self._open_ports(loop)
-        ports = {**self.ports, "receivers": [f"{host}:{port}" for host, port in self._receivers]}
-        replace_file(self.directory / "ports.json", json.dumps(ports).encode())
+        lines = {line: [f"{host}:{port}" for host, port in receivers] for line, receivers in self._lines.items()}
+        replace_file(self.directory / "ports.json", json.dumps(self.ports | lines).encode())
         ready(self.ports)
         ticking = loop.create_task(self._tick())
         stopping = loop.create_task(stop.wait())
@@ -222,5 +225,5 @@ class Server:
     def _send(self, datagrams: list[bytes]) -> None:
         assert self._feed is not None
         for datagram in datagrams:
-            for receiver in self._receivers:
+            for receiver in chain.from_iterable(self._lines.values()):
                 self._feed.sendto(datagram, receiver)

@@ -1,25 +1,17 @@
 """The exchange as a process of its own: sockets, kill -9, restart, replay."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from exchange_process import PATIENCE, ExchangeProcess
 
-from engine.history import BARS, DatasetDescription, open_history
 from engine.protocols import itch, moldudp64, ouch
 from engine.protocols import soupbintcp_session as soup
-
-ROOT = Path(__file__).resolve().parents[2]
-DATES = [20130102, 20130103, 20130104, 20130107, 20130108, 20130109]
-PATIENCE = 90.0  # seconds; the first start compiles
 
 
 class OrderClient:
@@ -73,40 +65,6 @@ def told(kind: type, **fields) -> Callable[[object], bool]:
     return wanted
 
 
-class ExchangeProcess:
-    def __init__(self, folder: Path, receiver: int) -> None:
-        self.folder = folder
-        config = {
-            "var": str(folder / "var"),
-            "history": str(folder / "history"),
-            "dataset": "two",
-            "start": "2013-01-02",
-            "end": "2013-01-09",
-            "day_seconds": 20.0,
-            "accounts_file": str(folder / "accounts.json"),
-            "receivers": [f"127.0.0.1:{receiver}"],
-        }
-        (folder / "accounts.json").write_text('[{"username": "HELIO1", "password": "secret"}]')
-        (folder / "exchange.json").write_text(json.dumps(config))
-        self.process: subprocess.Popen | None = None
-
-    def start(self) -> dict:
-        command = [sys.executable, "-m", "engine", "exchange", "--config", str(self.folder / "exchange.json")]
-        log = (self.folder / "exchange.log").open("a")
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True, cwd=ROOT
-        )
-        log.close()
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "exchange.log").read_text()
-        return json.loads(line)
-
-    def kill(self) -> None:
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
-
-
 @pytest.fixture
 def feed() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
@@ -118,13 +76,7 @@ def feed() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def exchange(tmp_path: Path, feed: socket.socket) -> Iterator[ExchangeProcess]:
-    rows = [(day, symbol, close + index * 2_000) for symbol, close in (("KO", 37_0000), ("PEP", 69_0000))
-            for index, day in enumerate(DATES)]  # fmt: skip
-    unknown = [None] * len(rows)
-    columns = dict.fromkeys(("open", "high", "low", "volume"), unknown)
-    columns |= {name: [row[place] for row in rows] for place, name in enumerate(("date", "symbol", "close"))}
-    open_history(tmp_path / "history").append_bars("two", pa.table(columns, schema=BARS), DatasetDescription())
-    running = ExchangeProcess(tmp_path, feed.getsockname()[1])
+    running = ExchangeProcess(tmp_path, [feed.getsockname()[1]])
     yield running
     running.kill()
 

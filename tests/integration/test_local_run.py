@@ -12,9 +12,8 @@ from typing import Any
 
 def local(root: Path, var: Path, command: str, **environ: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, the JSON object on the last line of stdout, stderr."""
-    zero = dict.fromkeys(
-        ["PORT_WEB", "PORT_LINK", "PORT_PG", "PORT_VALKEY", "PORT_ITCH", "PORT_OUCH", "PORT_ENGINE_ITCH"], "0"
-    )
+    engine = ["PORT_ITCH", "PORT_OUCH", "PORT_ENGINE_ITCH", "PORT_ENGINE_ITCH_B"]
+    zero = dict.fromkeys(["PORT_WEB", "PORT_LINK", "PORT_PG", "PORT_VALKEY", *engine], "0")
     embedded = {"DATABASE_URL": "", "REDIS_URL": ""}  # pytest's own services are not for this
     path = os.pathsep.join([str(root), str(root / "platform")])
     done = subprocess.run(

@@ -76,7 +76,7 @@ class Layout:
         """The two configuration files, from this run's ports. The account's password is made once and kept."""
         account = {"username": ACCOUNT, "password": secret(self.var / "secrets" / "exchange-account")[:10]}
         write_atomically(self.account_file, json.dumps(account))
-        receiver = f"{LOOPBACK}:{ports['PORT_ENGINE_ITCH']}"
+        line_a, line_b = (f"{LOOPBACK}:{ports[name]}" for name in ("PORT_ENGINE_ITCH", "PORT_ENGINE_ITCH_B"))
         exchange: dict[str, Any] = {
             "var": str(self.var),
             "history": str(self.history),
@@ -87,7 +87,8 @@ class Layout:
             "seed": 7,
             "port_itch": ports["PORT_ITCH"],
             "port_ouch": ports["PORT_OUCH"],
-            "receivers": [receiver],
+            "receivers": [line_a],
+            "receivers_b": [line_b],
             "accounts_file": str(self.account_file),
         }
         engine: dict[str, Any] = {
@@ -97,7 +98,8 @@ class Layout:
             "token_file": str(self.token_file),
             "venue": {
                 "name": "SIM",
-                "itch_bind": receiver,
+                "itch_bind": line_a,
+                "itch_bind_b": line_b,
                 "ports_file": str(self.var / "exchange" / "ports.json"),
                 "clock_file": str(self.var / "exchange" / "clock.json"),
                 "account_file": str(self.account_file),

@@ -15,7 +15,8 @@ PORTS: dict[str, tuple[int, socket.SocketKind]] = {
     "PORT_VALKEY": (63799, socket.SOCK_STREAM),
     "PORT_ITCH": (26400, socket.SOCK_DGRAM),  # the exchange's market data requests (MoldUDP64)
     "PORT_OUCH": (26401, socket.SOCK_STREAM),  # the exchange's order entry (SoupBinTCP)
-    "PORT_ENGINE_ITCH": (26402, socket.SOCK_DGRAM),  # where the engine receives market data
+    "PORT_ENGINE_ITCH": (26402, socket.SOCK_DGRAM),  # where the engine receives market data, line A
+    "PORT_ENGINE_ITCH_B": (26403, socket.SOCK_DGRAM),  # and line B
 }
 
 

@@ -87,6 +87,13 @@ def test_messages_are_counted_by_instrument_and_recovered_ones_by_their_flag():
     assert report(engine, 10)["messages"] == 6
 
 
+def test_what_a_snapshot_says_is_neither_a_message_nor_late():
+    engine = started()
+    engine.apply(record(Kind.ADD, 0, 1, ts=10**9, latency=10**9, order_id=1, price=10, qty=1, flags=Flag.SNAPSHOT))
+    found = report(engine, 10**9)
+    assert (found["messages"], found["recovered"], found["latency_max"]) == (3, 0, 0)  # the three trading states
+
+
 def test_instruments_without_news_are_not_reported():
     engine = started()
     report(engine, 1)
@@ -195,12 +202,14 @@ def test_forgotten_books_are_empty_and_stale_and_keep_the_bar():
     engine = started()
     engine.apply(record(Kind.ADD, 0, 1, order_id=1, price=100_0000, qty=10))
     trade(engine, 100_5000)
+    engine.apply(record(Kind.STATUS, 0, code=TradingStatus.HALTED, flags=Flag.OPERATIONAL))  # whose end was lost
     engine.apply(record(Kind.STALE, ts=5, code=Stale.FORGET))
     assert int(engine.state["market"][0]["bid"]) == 0
     assert int(engine.state["feed_stale"]) == 1
     engine.apply(record(Kind.ADD, 0, 1, order_id=1, price=99_0000, qty=4))  # the same reference, by the snapshot
     market = engine.state["market"][0]
     assert (int(market["bid"]), int(market["bid_size"])) == (99_0000, 4)
+    assert (int(market["venue_halted"]), int(market["trading"])) == (0, 1)
     out = engine.apply(record(Kind.SESSION, ts=9, code=Session.CLOSE, date=20130102))
     assert out[out["kind"] == Kind.BAR]["high"].tolist() == [100_5000]
 

@@ -85,3 +85,12 @@ def wanted(pipeline: Pipeline, shares: int) -> np.ndarray:
     """A trade of KO that makes ``shares`` the target, and one that makes the step look; the orders sent."""
     pipeline.take(record(Kind.TRADE, 0, price=100_100, qty=shares))
     return pipeline.take(record(Kind.STATUS, 0, code=TradingStatus.TRADING))
+
+
+def replacing(pipeline: Pipeline, origin: int, qty: int, price: int = 100_200) -> int:
+    """The touch of KO moves up while ``origin`` works: the id of the order that is to replace it."""
+    pipeline.take(record(Kind.ACCEPTED, 0, order_id=origin, price=price, qty=qty))
+    pipeline.take(record(Kind.DELETE, 0, order_id=2))
+    (replace,) = pipeline.take(record(Kind.ADD, 0, -1, order_id=3, price=100_300, qty=50))
+    assert replace["kind"] == Kind.ORDER_REPLACE
+    return int(replace["order_id"])

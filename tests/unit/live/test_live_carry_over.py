@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from live_world import SEGMENT, blobs, load, new_pipeline, opened, record, wanted
+from live_world import SEGMENT, blobs, load, new_pipeline, opened, record, replacing, wanted
 
 from engine.core.carry import decode_carried
 from engine.core.engine import FIRM, Engine, blob
@@ -54,7 +54,7 @@ def carried(tmp_path: Path) -> tuple[Pipeline, Pipeline]:
 def test_positions_costs_holds_and_ids_are_those_of_the_old_state(tmp_path):
     old, new = carried(tmp_path)
     before, after = old.engine.state["positions"][0][0], new.engine.state["positions"][0][0]
-    for name in ("position", "cost", "realised", "fees", "working_buy", "working_sell", "child"):
+    for name in ("position", "cost", "realised", "fees", "working_buy", "working_sell"):
         assert int(after[name]) == int(before[name]), name
     assert int(after["position"]) == 300
     assert int(after["working_buy"]) == 200
@@ -67,6 +67,32 @@ def test_an_open_order_goes_on_where_the_venue_has_it(tmp_path):
     new.take(record(Kind.EXECUTION, 0, order_id=3, price=100_000, qty=200, ref=13, sequence=6))
     assert int(new.engine.state["positions"][0][0]["position"]) == 500
     assert int(new.engine.state["positions"][0][0]["working_buy"]) == 0
+
+
+@pytest.mark.parametrize("answer", ["replaced", "rejected", "filled"])
+def test_a_replace_on_its_way_is_carried_with_what_both_hold(tmp_path, answer):
+    old = new_pipeline(tmp_path / "journal")
+    blobs(old)
+    opened(old)
+    wanted(old, 500)
+    successor = replacing(old, 1, 500)
+    old.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=100, ref=7))
+    new, _ = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
+    position, orders = new.engine.state["positions"][0][0], new.engine.state["orders"]
+    assert int(position["working_buy"]) == int(old.engine.state["positions"][0][0]["working_buy"]) == 400
+    assert orders[1]["state"] == OrderState.PENDING_REPLACE
+    if answer == "replaced":
+        new.take(record(Kind.REPLACED, 0, 1, order_id=successor, ref=1, price=100_300, qty=400))
+        assert (orders[1]["state"], orders[successor]["state"]) == (OrderState.REPLACED, OrderState.LIVE)
+        assert int(position["working_buy"]) == 400
+    elif answer == "rejected":
+        new.take(record(Kind.REJECTED, 0, order_id=successor, reason=1))
+        assert orders[1]["state"] == OrderState.PARTIALLY_FILLED
+        assert int(position["working_buy"]) == 400
+    else:
+        new.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=400, ref=8))
+        assert orders[successor]["state"] == OrderState.REJECTED
+        assert int(position["working_buy"]) == 0
 
 
 def test_strategies_come_up_paused(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from engine.configuration import Account
 from engine.core.events import Kind
 from engine.live.feed import GIVE_UP_NS, MarketFeed
 from engine.live.recovery import InputState
@@ -42,7 +43,11 @@ def packets_named(events: np.ndarray) -> list[int]:
 
 
 def fresh() -> MarketFeed:
-    return MarketFeed(["KO"], InputState())
+    return feed_of(InputState())
+
+
+def feed_of(resume: InputState) -> MarketFeed:
+    return MarketFeed(["KO"], resume, Account("ada", "secret"))
 
 
 def test_each_packets_events_follow_the_record_that_names_it():
@@ -71,6 +76,9 @@ def test_a_gap_that_cannot_be_filled_leaves_the_feed_stale_for_the_session():
     feed = fresh()
     take(feed, packet(1, 4))
     take(feed, packet(8, 10), now=MS)
+    feed.on_time(2 * GIVE_UP_NS, ts=9)
+    assert feed.joiner.wants_connection(2 * GIVE_UP_NS)
+    feed.joiner.receiver.no_snapshot(2 * GIVE_UP_NS)
     inputs = feed.on_time(3 * GIVE_UP_NS, ts=9)
     events = np.concatenate([each.view("V64") for each in inputs]).view(inputs[0].dtype)
     assert order_ids(events) == [6, 7, 8]
@@ -88,21 +96,20 @@ def test_a_feed_met_in_the_middle_is_read_from_its_first_message():
 
 def test_a_restarted_feed_goes_on_with_the_event_behind_the_last_one_that_was_journaled():
     for taken in range(5):  # of the four events of the packet that begins with message 5, and what comes after
-        feed = MarketFeed(["KO"], InputState(feed_date=DATE, feed_sequence=5, feed_events=min(taken, 4)))
+        feed = feed_of(InputState(feed_date=DATE, feed_sequence=5, feed_events=min(taken, 4)))
         events = take(feed, packet(11, 12), packet(1, 10))
         assert order_ids(events) == list(range(3 + min(taken, 4), 11)), taken
         assert feed.date == DATE
 
 
-def test_a_restarted_feed_keeps_counting_the_events_of_the_packet_it_was_in():
-    feed = MarketFeed(["KO"], InputState(feed_date=DATE, feed_sequence=5, feed_events=2))
-    events = take(feed, packet(1, 8))
-    assert packets_named(events) == []  # the journal's record of message 5 still stands
+def test_a_restarted_feed_names_the_first_message_that_the_journal_lacks():
+    feed = feed_of(InputState(feed_date=DATE, feed_sequence=5, feed_events=2))
+    assert packets_named(take(feed, packet(1, 8))) == [7]
     assert packets_named(take(feed, packet(9, 12))) == [9]
 
 
 def test_a_restarted_feed_that_finds_a_new_session_reads_it_from_its_start():
-    feed = MarketFeed(["KO"], InputState(feed_date=20121231, feed_sequence=500, feed_events=3))
+    feed = feed_of(InputState(feed_date=20121231, feed_sequence=500, feed_events=3))
     events = take(feed, packet(1, 12))
     assert order_ids(events) == list(range(1, 11))
     assert packets_named(events) == [1]

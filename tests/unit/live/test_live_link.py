@@ -56,7 +56,8 @@ class World:
 
     def trade(self, shares: int) -> None:
         (order,) = wanted(self.pipeline, shares)
-        fill = record(Kind.EXECUTION, 0, order_id=int(order["order_id"]), price=100_200, qty=int(order["qty"]), ref=9)
+        order_id, qty = int(order["order_id"]), int(order["qty"])
+        fill = record(Kind.EXECUTION, 0, order_id=order_id, price=100_200, qty=qty, ref=1_000 + order_id)
         self.pipeline.take(fill)
 
     def acknowledge(self, last: int) -> list[Any]:

@@ -1,10 +1,10 @@
 """Journal records become the reports of the deployment that they belong to."""
 
 import numpy as np
-from live_world import blobs, new_pipeline, opened, record, wanted
+from live_world import blobs, new_pipeline, opened, record, replacing, wanted
 
 from engine.core.engine import blob, blob_cells
-from engine.core.events import EVENT, BlobType, Command, Kind, Session
+from engine.core.events import EVENT, BlobType, Command, Kind, Restatement, Session
 from engine.core.state import Phase
 from engine.live.journal import Reader
 from engine.live.reports import Reporter
@@ -74,7 +74,7 @@ def test_a_cancel_at_the_end_of_the_day_names_the_venues_reason(tmp_path):
     pipeline.take(record(Kind.ACCEPTED, 0, order_id=1, price=100_200, qty=500))
     pipeline.take(record(Kind.CANCELED, 0, order_id=1, qty=500, reason=ord("T")))
     last = [report for report in of_kind(reports_of(pipeline), "OrderReport") if report.order_id == 1][-1]
-    assert (last.state, last.reason) == ("cancelled", "end of day")
+    assert (last.state, last.reason) == ("expired", "end of day")
 
 
 def test_a_refused_order_names_limit_level_and_both_values(tmp_path):
@@ -154,3 +154,57 @@ def test_a_pair_that_is_not_formed_again_ends_its_stance_and_one_that_is_keeps_i
     reports = Reporter().take(1, np.concatenate(pieces).view(EVENT))
     ended = [report for report in of_kind(reports, "SignalReport") if report.ts == 9]
     assert [(report.pair, report.stance, report.z) for report in ended] == [("KO/PEP", 0, None)]
+
+
+def test_a_replace_is_an_order_of_its_own_and_ends_the_one_before(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    successor = replacing(pipeline, 1, 500)
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=200, ref=71))
+    pipeline.take(record(Kind.REPLACED, 0, 1, order_id=successor, ref=1, price=100_300, qty=300))
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=successor, price=100_300, qty=300, ref=72))
+    orders = of_kind(reports_of(pipeline), "OrderReport")
+    assert [(one.state, one.qty, one.filled) for one in orders if one.order_id == 1] == [
+        ("sent", 500, 0),
+        ("accepted", 500, 0),
+        ("partially_filled", 500, 200),
+        ("replaced", 500, 200),
+    ]
+    assert [(one.state, one.price, one.qty, one.filled) for one in orders if one.order_id == successor] == [
+        ("sent", 100_300, 500, 0),
+        ("accepted", 100_300, 300, 0),
+        ("filled", 100_300, 300, 300),
+    ]
+    assert len({one.parent_id for one in orders}) == 1
+
+
+def test_a_bust_names_the_execution_that_it_undoes(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=200, ref=71))
+    pipeline.take(record(Kind.BUST, 0, order_id=1, ref=71))
+    reports = reports_of(pipeline)
+    (bust,) = of_kind(reports, "BustReport")
+    assert (bust.execution_id, bust.order_id, bust.price, bust.qty, bust.side) == (71, 1, 100_200, 200, "buy")
+    assert (bust.trade_date, bust.symbol, bust.deployment) == (20130102, "KO", "d-1")
+    assert of_kind(reports, "PositionReport")[-1].qty == 0
+    assert order_states(reports)[-1] == ("partially_filled", 0)
+
+
+def test_a_suspended_order_says_so(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.ACCEPTED, 0, order_id=1, price=100_200, qty=500))
+    for reason in (Restatement.SUSPENDED, Restatement.RESUMED, Restatement.DONE_FOR_DAY):
+        pipeline.take(record(Kind.RESTATED, 0, order_id=1, reason=reason))
+    states = [state for state, _ in order_states(reports_of(pipeline))]
+    assert states[:5] == ["sent", "accepted", "suspended", "accepted", "done_for_day"]
+
+
+def test_a_break_is_told_with_its_symbol_and_when_it_is_resolved(tmp_path):
+    pipeline = running(tmp_path)
+    wanted(pipeline, 500)
+    pipeline.take(record(Kind.BUST, 0, order_id=1, ref=99))
+    pipeline.take(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0))
+    breaks = of_kind(reports_of(pipeline), "BreakReport")
+    assert [(one.symbol, one.code, one.value) for one in breaks] == [("KO", "unknown_bust", 99), ("KO", "resolved", 0)]

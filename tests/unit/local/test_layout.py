@@ -1,5 +1,6 @@
 """The configurations that a run writes are those that exchange and engine read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ def test_the_engine_takes_its_configuration(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
     config = load_config(layout.engine_config)
-    assert config.venue.itch_address == ("127.0.0.1", PORT_NUMBERS["PORT_ENGINE_ITCH"])
+    ports = [PORT_NUMBERS["PORT_ENGINE_ITCH"], PORT_NUMBERS["PORT_ENGINE_ITCH_B"]]
+    assert list(config.venue.itch_addresses.values()) == [("127.0.0.1", port) for port in ports]
+    exchange = json.loads(layout.exchange_config.read_text())
+    assert [*exchange["receivers"], *exchange["receivers_b"]] == [config.venue.itch_bind, config.venue.itch_bind_b]
     assert config.journal == layout.journal
     assert config.symbols == ["KO", "PEP"]
     account = load_account(config.venue.account_file)

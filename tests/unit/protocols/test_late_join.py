@@ -163,6 +163,44 @@ def test_a_rejected_login_is_a_failure_with_its_reason() -> None:
     joiner.on_datagram(exchange.send()[0], 0)
     assert take_snapshot(joiner, exchange, 0) == []
     assert joiner.failures == {"rejected_A": 1}
+    assert not joiner.wants_connection(SECOND)  # the next answer would be the same
+    assert joiner.requests(0) == [moldudp64.encode_request(DAY, 1, 30)]
+
+
+def test_while_a_connection_is_being_opened_nothing_is_due_until_it_takes_too_long() -> None:
+    exchange, joiner = Exchange(), LateJoiner("ada", "secret", QUICK)
+    exchange.send(30)
+    joiner.on_datagram(exchange.send()[0], 0)
+    joiner.opening(0)
+    assert joiner.deadline() == 100 * MS
+    assert not joiner.wants_connection(99 * MS)
+    assert joiner.wants_connection(100 * MS)
+
+
+def test_a_snapshot_from_before_what_was_read_before_a_restart_is_not_used() -> None:
+    exchange, joiner = Exchange(), LateJoiner("ada", "secret", QUICK, oldest=(DAY, 25))
+    exchange.send(20)
+    old = exchange.spin()
+    exchange.send(10)
+    joiner.on_datagram(exchange.send()[0], 0)
+    exchange.spin = lambda: old
+    assert take_snapshot(joiner, exchange, 0) == []
+    assert joiner.failures == {"unusable": 1}
+
+
+def test_a_snapshot_that_comes_when_nothing_is_missing_any_more_is_not_used() -> None:
+    exchange, joiner = Exchange(), LateJoiner("ada", "secret", QUICK)
+    datagrams = exchange.send(30)
+    joiner.on_datagram(datagrams[-1], 0)
+    joiner.connected(0)
+    server = glimpse.server_session(lambda *_: True, exchange.spin, 0)
+    server.receive(joiner.take(), 0)
+    server.pump(0)
+    happened = [event for datagram in datagrams[:-1] for event in joiner.on_datagram(datagram, 0)]
+    assert happened[-1] == GapFilled(DAY, 31)  # by another line
+    assert joiner.receive(server.take(), 0) == []
+    assert joiner.finished
+    assert joiner.failures == {}
 
 
 def test_a_connection_that_falls_silent_is_tried_again() -> None:

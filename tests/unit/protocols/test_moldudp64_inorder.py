@@ -118,6 +118,19 @@ def test_lost_doubled_swapped_and_damaged_packets_change_nothing_of_what_the_rec
     check_same(datagrams, room)
 
 
+def test_the_other_lines_copies_do_not_stop_the_compiled_path() -> None:
+    datagrams = packets(DAY1, messages(200, 5), random.Random(6))[:-1]
+    doubled = [copy for datagram in datagrams for copy in (datagram, datagram)]
+    check_same(doubled)
+    receiver = Receiver()
+    receiver.on_datagram(datagrams[0], 0)
+    joined, ends = np.frombuffer(b"".join(doubled), np.uint8), np.cumsum([len(one) for one in doubled])
+    arguments = np.zeros(1, FEED), new_locate_map(), SYMBOLS, np.zeros(1_000, EVENT)
+    taken, _ = InOrder(receiver).take(joined, ends, 1, *arguments, by=1)
+    assert taken == len(doubled) - 1
+    assert receiver.lines[1] == {"packets": taken, "first": len(datagrams) - 1, "duplicates": len(datagrams)}
+
+
 @pytest.mark.parametrize("end", [moldudp64.encode_heartbeat, moldudp64.encode_end_of_session])
 def test_heartbeats_and_ends_of_session_are_the_receivers(end) -> None:
     made = packets(DAY1, messages(20, 3), random.Random(4))[:-1]
