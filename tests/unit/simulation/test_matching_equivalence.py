@@ -75,3 +75,9 @@ def run_both(calls: list[tuple], collar: int = 0) -> None:
 @example([("enter", NewOrder(0, BUY, 1000, 1))], 0)
 def test_compiled_engine_equals_the_reference_report_by_report(calls: list[tuple], collar: int):
     run_both(calls, collar)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(CALLS, min_size=90, max_size=140), st.sampled_from([0, 30]))
+def test_full_books_of_both_engines_stay_equal(calls: list[tuple], collar: int):
+    run_both(calls, collar)

@@ -150,11 +150,12 @@ STEPS = st.one_of(
     st.tuples(st.just("reduce"), st.integers(0, 40), st.integers(1, 60)),
     st.tuples(st.just("delete"), st.integers(0, 40)),
     st.tuples(st.just("ghost"), st.sampled_from([BUY, SELL]), PRICES, st.integers(1, 50), st.booleans()),
+    st.tuples(st.just("ghost"), st.just(BUY), st.just(BID), st.integers(1, 50), st.just(False)),
     st.tuples(st.just("cancel"), st.integers(1_000, 1_040)),
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(STEPS, max_size=60), st.sampled_from([ByOrder(), Pessimistic(), Proportional()]))
 def test_no_displayed_share_and_no_executed_share_is_sold_twice(steps: list[tuple], model):
     venue, entered, sizes = ReplayVenue(queue_position=model), {}, {}
@@ -178,6 +179,8 @@ def test_no_displayed_share_and_no_executed_share_is_sold_twice(steps: list[tupl
         elif what == "cancel":
             told = venue.cancel(arguments[0])
         else:
+            known = sorted(venue.book)
+            arguments[0] = known[arguments[0] % len(known)] if known else 0
             kind = {"execute": Kind.EXECUTE, "reduce": Kind.REDUCE, "delete": Kind.DELETE}[what]
             qty = arguments[1] if len(arguments) > 1 else 0
             passive_limit = qty if what == "execute" else 0
