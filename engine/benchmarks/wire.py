@@ -7,9 +7,9 @@ next packet. The echo is a compiled loop that answers each packet with as many b
 is stopped. Time is stamped before the packet is sent, and when the last byte of the answer has been read. Blocks
 alternate; ``ratio`` is the median of the blocks' ratios of medians.
 
-``inside`` is the core's own measure, from recv's return to the call of send, beside the jitter of a loop that only reads
-the clock on the same CPU. *These are loopback figures of one machine: they say what software adds, and are never a
-network's.*
+``inside`` is the core's own measure, from recv's return to the call of send, beside the jitter of a loop that only
+reads the clock on the same CPU. *These are loopback figures of one machine: they say what software adds, and are never
+a network's.*
 """
 
 import argparse
@@ -60,15 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = arguments.folder or Path(os.environ.get("HELIOGRAPH_VAR", "var"))
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-wire-", dir=folder) as scratch,
-        _world(Path(scratch), arguments) as world,
-    ):
-        world.block(arguments.packets)  # warms up
-        world.echo_block(arguments.packets)
-        blocks = [
-            (world.echo_block(arguments.packets), world.block(arguments.packets)) for _ in range(arguments.blocks)
-        ]
+    packets = arguments.packets
+    with _world(folder, arguments) as world:
+        world.block(packets)  # warms up
+        world.echo_block(packets)
+        blocks = [(world.echo_block(packets), world.block(packets)) for _ in range(arguments.blocks)]
         inside = world.core.status()["send_ns"]
         jitter = world.jitter()
     echoes, engines = (np.array([float(np.median(each)) for each in side]) for side in zip(*blocks, strict=True))
@@ -83,7 +79,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "n": arguments.blocks,
         "commit": commit(),
         "machine": machine(),
-        "packets": arguments.packets,
+        "packets": packets,
         "pairs": arguments.pairs,
         "bytes_in": len(world.packet),
         "bytes_out": ANSWER_BYTES,
@@ -99,13 +95,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 @contextlib.contextmanager
 def _world(folder: Path, arguments: argparse.Namespace) -> Iterator["_World"]:
     bound = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, bound - {arguments.engine_cpu} or bound)
-    world = _World(folder, arguments)
-    try:
-        yield world
-    finally:
-        world.core.close()
-        os.sched_setaffinity(0, bound)
+    with tempfile.TemporaryDirectory(prefix="bench-wire-", dir=folder) as scratch:
+        world = _World(Path(scratch), arguments)
+        try:
+            yield world
+        finally:
+            world.core.close()
+            os.sched_setaffinity(0, bound)
 
 
 class _World:
@@ -207,7 +203,7 @@ def ping(market, orders, packet, place, samples, answering, ports, received, rep
             store_u64(packet, OLD, place[1])
             store_u64(packet, NEW, place[2])
             place[3] += 1
-            store_u32(packet, len(packet) - 4, PRICE + TICK * (place[3] % 2) // 2)
+            store_u32(packet, len(packet) - 4, PRICE + TICK * (place[3] % 2))
             place[0], place[1], place[2] = place[0] + 1, place[2], place[2] + 1
         size = 0
         sent_at = now = steady_ns(times)
