@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.core.capacities import LOTS
 from engine.core.orders import PENDING_CANCEL, PENDING_NEW
 from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
 from engine.errors import BadInput
@@ -21,6 +22,8 @@ class CarriedPosition(msgspec.Struct, frozen=True):
     cost: int
     realised: int
     fees: int
+    fifo_realised: int = 0
+    lots: list[tuple[int, int]] = []  # signed quantity and cost, oldest first
 
 
 class CarriedOrder(msgspec.Struct, frozen=True):
@@ -36,6 +39,7 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     filled: int
     state: int
     trade_date: int
+    mark: int = 0  # Mark: how a sell was marked
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -58,6 +62,9 @@ def decode_carried(payload: bytes) -> Carried:
             raise BadInput(
                 "carried", "payload", (row.strategy, row.instrument), "a strategy and an instrument in range"
             )
+    for held in carried.positions:
+        if held.lots and (len(held.lots) > LOTS or sum(qty for qty, _ in held.lots) != held.position):
+            raise BadInput("carried", "positions", held.lots, f"at most {LOTS} lots that make up the position")
     for order in carried.orders:
         if not (PENDING_NEW <= order.state <= PENDING_CANCEL and 0 < order.order_id < carried.next_order_id):
             raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
@@ -65,13 +72,17 @@ def decode_carried(payload: bytes) -> Carried:
 
 
 def carry_in(state: Any, carried: Carried) -> None:
-    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused."""
+    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused.
+
+    Totals are the caller's to recount: a day's losses and a drawdown begin there.
+    """
     state["next_order_id"] = max(int(state["next_order_id"]), carried.next_order_id)
     state["next_parent"] = max(int(state["next_parent"]), carried.next_parent)
     for row in carried.positions:
         position = state["positions"][row.strategy][row.instrument]
-        for name in ("position", "cost", "realised", "fees"):
+        for name in ("position", "cost", "realised", "fees", "fifo_realised"):
             position[name] = getattr(row, name)
+        _fill_lots(state["lots"][row.strategy][row.instrument], row)
         position["target"] = row.position
     for order in carried.orders:
         _carry_order(state, order)
@@ -79,10 +90,19 @@ def carry_in(state: Any, carried: Carried) -> None:
     state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
 
 
+def _fill_lots(ring: Any, row: CarriedPosition) -> None:
+    lots = row.lots or ([(row.position, row.cost)] if row.position else [])
+    ring["first"], ring["count"] = 0, len(lots)
+    for index, (qty, cost) in enumerate(lots):
+        ring["qty"][index], ring["cost"][index] = qty, cost
+
+
 def _carry_order(state: Any, row: CarriedOrder) -> None:
     order = state["orders"][row.order_id % len(state["orders"])]
-    for name in ("order_id", "parent", "price", "qty", "filled", "instrument", "strategy", "state", "side"):
+    for name in ("order_id", "parent", "price", "qty", "filled", "instrument", "strategy", "state", "side", "mark"):
         order[name] = getattr(row, name)
     position = state["positions"][row.strategy][row.instrument]
     position["child"] = row.order_id
     position["working_buy" if row.side > 0 else "working_sell"] += row.qty - row.filled
+    if row.mark:
+        state["securities"][row.instrument]["located"] += row.qty - row.filled

@@ -18,6 +18,7 @@ from numba import njit
 
 from engine.core import books
 from engine.core.events import Flag, HealthPage, Kind, Session, Stale
+from engine.core.exposure import remark_all
 from engine.core.health_record import BUCKETS
 from engine.core.outputs import emit
 from engine.core.state import Phase
@@ -136,6 +137,7 @@ def on_stale(state, event):
             market.bid_size = 0
             market.ask = 0
             market.ask_size = 0
+        remark_all(state)
 
 
 @njit(cache=True)

@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numba import njit
 
+from engine.core.activity import return_locate
 from engine.core.positions import hold
 
 
@@ -125,6 +126,7 @@ def move(order, report):
 def release(state, order):
     """Releases the hold of what the order will no longer execute."""
     hold(state, order.strategy, order.instrument, order.side, -leaves(order))
+    return_locate(state, order.instrument, leaves(order), order.mark)
     position = state.positions[order.strategy, order.instrument]
     if position.child == order.order_id:
         position.child = 0

@@ -2,6 +2,7 @@
 
 from numba import njit
 
+from engine.core.activity import note_execution, return_locate
 from engine.core.events import Kind
 from engine.core.orders import (
     FILLED,
@@ -69,12 +70,15 @@ def _on_execution(state, out, order, event):
         emit_anomaly(state, out, OVERFILL if was_open else ILLEGAL_MOVE, order.instrument, event.qty, order.order_id)
     order.filled += event.qty
     hold(state, order.strategy, order.instrument, order.side, -expected)
-    book_fill(state, order.strategy, order.instrument, order.side, event.price, event.qty)
+    book_fill(state, order.strategy, order.instrument, order.side, event.price, event.qty, event.venue, event.flags)
+    note_execution(state, order.strategy, order.instrument)
     record = emit(state, out, FILL, order.instrument, order.side, order.strategy)
     record.order_id = order.order_id
     record.price = event.price
     record.qty = event.qty
     record.ref = event.ref
+    record.venue = event.venue
+    record.flags = event.flags
     emit_position(state, out, order.strategy, order.instrument)
     if was_open:
         move(order, REPORT_FULL if order.filled >= order.qty else REPORT_PARTIAL)
@@ -88,6 +92,7 @@ def _on_canceled(state, out, order, event):
     """Shares taken off by the venue; the order ends when none are left."""
     if is_open(order) and 0 < event.qty < leaves(order):
         hold(state, order.strategy, order.instrument, order.side, -event.qty)
+        return_locate(state, order.instrument, event.qty, order.mark)
         order.qty -= event.qty
         move(order, REPORT_PART_CANCELED)
         return

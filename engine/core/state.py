@@ -9,10 +9,23 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.capacities import INSTRUMENTS as INSTRUMENTS
+from engine.core.capacities import RECENT_ORDERS, VENUES
+from engine.core.capacities import STRATEGIES as STRATEGIES
 from engine.core.health_record import health_dtype
+from engine.core.risk_record import (
+    BUNDLE,
+    HOLDING,
+    HOLDINGS,
+    LEVEL,
+    LEVEL_ROWS,
+    LOT_RING,
+    POSITION,
+    RECENT,
+    SECURITY,
+    VENUE_FEE,
+)
 
-INSTRUMENTS = 512
-STRATEGIES = 16
 ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
 PARAMETER_BYTES = 1024
 ARTIFACT_BYTES = 128 * 1024
@@ -50,6 +63,8 @@ class Anomaly(IntEnum):
     BOOK_FULL = 7
     OVERFILL = 8
     BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
+    NO_PERSON = 20  # a command that needs a named person came without one
+    ACTION_REFUSED = 21  # a corporate action, an adjustment or a re-enabling that does not fit
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -76,31 +91,6 @@ MARKET = np.dtype(
 # The bar that is being built.
 BAR = np.dtype([("open", "<i8"), ("high", "<i8"), ("low", "<i8"), ("close", "<i8"), ("volume", "<i8")])
 
-LIMITS = np.dtype(
-    [
-        ("max_order_qty", "<i8"),
-        ("max_order_notional", "<i8"),
-        ("max_position_qty", "<i8"),
-        ("max_gross_notional", "<i8"),
-    ]
-)
-
-# ``cost`` is what the open quantity was bought for (negative for shorts): cost / position = average cost.
-POSITION = np.dtype(
-    [
-        ("position", "<i8"),
-        ("cost", "<i8"),
-        ("realised", "<i8"),
-        ("fees", "<i8"),
-        ("working_buy", "<i8"),
-        ("working_sell", "<i8"),
-        ("target", "<i8"),
-        ("parent", "<i8"),
-        ("child", "<i8"),
-        ("rejected_parent", "<i8"),
-    ]
-)
-
 ORDER = np.dtype(
     [
         ("order_id", "<i8"),
@@ -113,10 +103,12 @@ ORDER = np.dtype(
         ("strategy", "<i4"),
         ("state", "<i4"),
         ("side", "<i4"),
+        ("mark", "<i4"),  # Mark: how a sell is marked
+        ("venue", "<i4"),
     ]
 )
 
-SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("limits", LIMITS)])
+SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("desk", "<i8")])
 
 # What a strategy's kernel reads and keeps; apart from SLOT, which every event looks at.
 STORE = np.dtype(
@@ -131,7 +123,12 @@ BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000) 
 
 STATE = np.dtype(
     [
-        ("books", BOOKS),  # first: its buckets are cache lines
+        ("books", BOOKS),  # first, and what is made of cache lines follows
+        ("levels", LEVEL, (LEVEL_ROWS,)),
+        ("holdings", HOLDING, (HOLDINGS, INSTRUMENTS)),
+        ("securities", SECURITY, (INSTRUMENTS,)),
+        ("recent", RECENT, (STRATEGIES, RECENT_ORDERS)),
+        ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
         ("stores", STORE, (STRATEGIES,)),
         ("wakes", "<i8", (KINDS,)),  # by kind of event: a bit for each strategy that it wakes
         ("now", "<i8"),
@@ -149,12 +146,14 @@ STATE = np.dtype(
         ("timer_interval", "<i8"),
         ("reprice_after", "<i8"),
         ("fee_per_share", "<i8"),
-        ("firm_limits", LIMITS),
+        ("opened_at", "<i8"),  # the session, by the exchange's stamp
+        ("bundle", BUNDLE),
+        ("venue_fees", VENUE_FEE, (VENUES,)),
         ("market", MARKET, (INSTRUMENTS,)),
         ("bars", BAR, (INSTRUMENTS,)),
         ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
-        ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("lots", LOT_RING, (STRATEGIES, INSTRUMENTS)),
         ("health", health_dtype(INSTRUMENTS)),
     ]
 )

@@ -2,13 +2,16 @@
 
 The child is a day order at the far touch: it takes what is displayed there and rests with the remainder.
 When the touch has moved away and ``reprice_after`` has passed, it is cancelled and sent anew at the new
-touch. A limit's refusal ends the attempt until the target changes or the next session opens.
+touch. A limit's refusal ends the attempt until the target changes or the next session opens; one that passes by
+itself (a rate, an old quote) ends it for ``reprice_after``.
 """
 
 from numba import njit
 
+from engine.core.activity import note_cancel, note_sent
 from engine.core.events import Kind, TimeInForce
-from engine.core.limits import NONE, check_order
+from engine.core.limit_names import MARK_SHIFT
+from engine.core.limits import NONE, check_order, passes_by_itself, sale_mark
 from engine.core.orders import (
     PENDING_NEW,
     REPORT_CANCEL_SENT,
@@ -25,6 +28,7 @@ ORDER_NEW = int(Kind.ORDER_NEW)
 ORDER_CANCEL = int(Kind.ORDER_CANCEL)
 LIMIT_REJECT = int(Kind.LIMIT_REJECT)
 DAY = int(TimeInForce.DAY)
+VENUE = 0  # the only one there is yet
 OPEN = int(Phase.OPEN)
 RUNNING = int(StrategyState.RUNNING)
 FLATTENING = int(StrategyState.FLATTENING)
@@ -51,6 +55,8 @@ def _work_target(state, out, strategy, instrument):
     if position.child:
         _review_child(state, out, position, market, wanted)
         return
+    if position.retry_at and state.now >= position.retry_at:
+        position.rejected_parent = position.retry_at = 0
     if wanted == 0 or position.rejected_parent == position.parent:
         return
     side = 1 if wanted > 0 else -1
@@ -73,9 +79,10 @@ def _review_child(state, out, position, market, wanted):
 @njit(cache=True)
 def _send_child(state, out, strategy, instrument, side, qty, price):
     position = state.positions[strategy, instrument]
-    limit, level, value, order_value = check_order(state, strategy, instrument, side, qty, price)
+    limit, level, value, order_value = check_order(state, strategy, instrument, side, qty, price, VENUE)
     if limit != NONE:
         position.rejected_parent = position.parent
+        position.retry_at = state.now + max(state.reprice_after, 1) if passes_by_itself(limit) else 0
         record = emit(state, out, LIMIT_REJECT, instrument, side, strategy)
         record.code = limit
         record.value = value
@@ -99,10 +106,13 @@ def _send_child(state, out, strategy, instrument, side, qty, price):
     order.strategy = strategy
     order.state = PENDING_NEW
     order.side = side
+    order.mark = sale_mark(state, instrument, side, qty, price)
+    order.venue = VENUE
     position.child = order_id
+    note_sent(state, strategy, instrument, side, qty, price, order.mark)
     hold(state, strategy, instrument, side, qty)
     record = emit(state, out, ORDER_NEW, instrument, side, strategy)
-    record.flags = DAY
+    record.flags = DAY | order.mark << MARK_SHIFT
     record.order_id = order_id
     record.price = price
     record.qty = qty
@@ -115,6 +125,7 @@ def cancel_order(state, out, order):
     if is_open(order) and state.venue_up and move(order, REPORT_CANCEL_SENT):
         record = emit(state, out, ORDER_CANCEL, order.instrument, order.side, order.strategy)
         record.order_id = order.order_id
+        note_cancel(state, order.strategy, order.instrument)
 
 
 @njit(cache=True)

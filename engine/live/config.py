@@ -17,6 +17,8 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ports_file: str  # where the venue says its retransmission and order ports
     clock_file: str
     account_file: str  # JSON with ``username`` and ``password``
+    adding_fee: int = 0  # 1/10,000 of the currency a share that adds liquidity; negative is a rebate
+    taking_fee: int = 0
 
     @property
     def itch_address(self) -> tuple[str, int]:
@@ -45,6 +47,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: str = "polite"
     fee_per_share: int = 0  # 1/10,000 of the currency
     firm_limits: FirmLimits = FirmLimits()
+    limits_bundle: str = ""  # a signed bundle's file; ``firm_limits`` are signed here without it
+    limits_key: str = ""  # file with the hex public key of who signs it
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows
     snapshot_records: int = 1_000_000  # journal records between two snapshots
@@ -79,6 +83,8 @@ def load_config(path: Path | str) -> Config:
         raise BadInput("bad_config", "mode", config.mode, "polite")
     if not config.symbols or len(set(config.symbols)) != len(config.symbols):
         raise BadInput("bad_config", "symbols", config.symbols, "at least one symbol, each once")
+    if bool(config.limits_bundle) != bool(config.limits_key):
+        raise BadInput("bad_config", "limits_key", config.limits_key, "the signer's public key, and a bundle")
     _ = config.venue.itch_address  # raises for what is no address
     return config
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numba import carray, cfunc
 
-from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
+from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Command, Flag, Kind, Session, TradingStatus
 from engine.core.kernels import SIGNATURE
-from engine.core.limits import Level, Limit
+from engine.core.limit_names import Level, Limit
+from engine.core.limit_tables import firm_limits, strategy_limits
 from engine.core.orders import OrderState
 from engine.core.state import Anomaly, StrategyState
 from engine.errors import BadInput
@@ -36,9 +37,9 @@ def started(envelope=WIDE, firm=WIDE, kernel=0, interests=frozenset()):
     """An engine with two instruments, one running strategy, the session open and a 10.00 / 10.02 market."""
     engine = Engine(lambda manifest: Loaded(kernel, interests, 1_000_000_0000), fee_per_share=30, reprice_after=MINUTE)
     load(engine, BlobType.INSTRUMENTS, json.dumps(["KO", "PEP"]).encode(), FIRM)
-    load(engine, BlobType.LIMITS, limits_record(firm), FIRM)
+    load(engine, BlobType.LIMITS, firm_limits(firm), FIRM)
     load(engine, BlobType.MANIFEST, b"{}")
-    load(engine, BlobType.LIMITS, limits_record(envelope))
+    load(engine, BlobType.LIMITS, strategy_limits(envelope))
     engine.apply(record(Kind.COMMAND, command=Command.START))
     engine.apply(record(Kind.ORDER_SESSION, code=1, ref=1))
     engine.apply(record(Kind.SESSION, code=Session.START_OF_MESSAGES, date=20130102))
@@ -109,11 +110,11 @@ def test_nothing_is_sent_while_the_session_is_closed_the_venue_is_down_or_the_fe
     [
         (Limit.ORDER_QTY, LimitEnvelope(499, 10**10, 10**6, 10**11), 499, 500),
         (Limit.ORDER_NOTIONAL, LimitEnvelope(500, 500 * 100_200 - 1, 10**6, 10**11), 500 * 100_200 - 1, 500 * 100_200),
-        (Limit.POSITION_QTY, LimitEnvelope(500, 10**10, 499, 10**11), 499, 500),
+        (Limit.LONG_POSITION, LimitEnvelope(500, 10**10, 499, 10**11), 499, 500),
         (Limit.GROSS_NOTIONAL, LimitEnvelope(500, 10**10, 500, 50_099_999), 50_099_999, 50_100_000),
     ],
 )
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("level", [Level.FIRM, Level.STRATEGY])
 def test_each_limit_refuses_one_beyond_it_at_each_level_and_says_both_values(
     limit, envelope, value, order_value, level
 ):
