@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.core.capacities import LOTS
 from engine.core.orders import LAST_OPEN, ORDER, PENDING_NEW
 from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
 from engine.errors import BadInput
@@ -21,6 +22,8 @@ class CarriedPosition(msgspec.Struct, frozen=True):
     cost: int
     realised: int
     fees: int
+    fifo_realised: int = 0
+    lots: list[tuple[int, int]] = []  # signed quantity and cost, oldest first
 
 
 class CarriedOrder(msgspec.Struct, frozen=True):
@@ -41,6 +44,7 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     trade_date: int
     origin: int = 0
     before: int = 0
+    mark: int = 0  # Mark: how a sell was marked
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -63,6 +67,9 @@ def decode_carried(payload: bytes) -> Carried:
             raise BadInput(
                 "carried", "payload", (row.strategy, row.instrument), "a strategy and an instrument in range"
             )
+    for held in carried.positions:
+        if held.lots and (len(held.lots) > LOTS or sum(qty for qty, _ in held.lots) != held.position):
+            raise BadInput("carried", "positions", held.lots, f"at most {LOTS} lots that make up the position")
     for order in carried.orders:
         if not (PENDING_NEW <= order.state <= LAST_OPEN and 0 < order.order_id < carried.next_order_id):
             raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
@@ -70,19 +77,30 @@ def decode_carried(payload: bytes) -> Carried:
 
 
 def carry_in(state: Any, carried: Carried) -> None:
-    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused."""
+    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused.
+
+    Totals are the caller's to recount: a day's losses and a drawdown begin there.
+    """
     state["next_order_id"] = max(int(state["next_order_id"]), carried.next_order_id)
     state["next_parent"] = max(int(state["next_parent"]), carried.next_parent)
     for row in carried.positions:
         position = state["positions"][row.strategy][row.instrument]
-        for name in ("position", "cost", "realised", "fees"):
+        for name in ("position", "cost", "realised", "fees", "fifo_realised"):
             position[name] = getattr(row, name)
+        _fill_lots(state["lots"][row.strategy][row.instrument], row)
         state["parents"][row.strategy][row.instrument]["target"] = row.position
     open_shares = {order.order_id: order.qty - order.filled for order in carried.orders}
     for order in sorted(carried.orders, key=lambda order: order.order_id):
         _carry_order(state, order, open_shares.get(order.origin, 0))
     loaded = state["slots"]["state"] != StrategyState.NONE
     state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
+
+
+def _fill_lots(ring: Any, row: CarriedPosition) -> None:
+    lots = row.lots or ([(row.position, row.cost)] if row.position else [])
+    ring["first"], ring["count"] = 0, len(lots)
+    for index, (qty, cost) in enumerate(lots):
+        ring["qty"][index], ring["cost"][index] = qty, cost
 
 
 def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:
@@ -97,3 +115,5 @@ def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:
         state["parents"][row.strategy][row.instrument]["child"] = row.order_id
     position = state["positions"][row.strategy][row.instrument]
     position["working_buy" if row.side > 0 else "working_sell"] += held
+    if row.mark:
+        state["securities"][row.instrument]["located"] += row.qty - row.filled

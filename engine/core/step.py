@@ -4,16 +4,22 @@
 paper and live call this same function.
 """
 
+from engine.core.activity import reenable
+from engine.core.adjustments import on_adjustment, on_corporate_action
 from engine.core.bits import lowest_bit
 from engine.core.breaks import resolve_break
+from engine.core.capacities import DESKS
 from engine.core.compiled import njit
 from engine.core.events import Command, Kind, Session
+from engine.core.exposure import hear
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
+from engine.core.limit_names import Level
 from engine.core.market import on_market_data, on_session
 from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
 from engine.core.reports import on_order_session, on_report, stop_when_flat
+from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
 from engine.core.targets import cancel_working, work_instrument
 
@@ -28,6 +34,7 @@ ORDER_SESSION = int(Kind.ORDER_SESSION)
 TARGET = int(Kind.TARGET)
 TIMER = int(Kind.TIMER)
 COMMAND = int(Kind.COMMAND)
+CORPORATE_ACTION, ADJUSTMENT = int(Kind.CORPORATE_ACTION), int(Kind.ADJUSTMENT)
 ANOMALY = int(Kind.ANOMALY)
 BLOB = int(Kind.BLOB)
 BAR, SIGNAL, EQUITY = int(Kind.BAR), int(Kind.SIGNAL), int(Kind.EQUITY)
@@ -36,11 +43,15 @@ SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
 RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
+REENABLE = int(Command.REENABLE)
+FIRM, DESK = int(Level.FIRM), int(Level.DESK)
+STRATEGY, SYMBOL = int(Level.STRATEGY), int(Level.SYMBOL)
 RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
 KERNEL_FAULT = int(Anomaly.KERNEL_FAULT)
 TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
+NO_PERSON, ACTION_REFUSED = int(Anomaly.NO_PERSON), int(Anomaly.ACTION_REFUSED)
 
 
 @njit(cache=True)
@@ -60,6 +71,7 @@ def step(state, kernels, events, index, out):
         if 0 <= event.instrument < state.instruments:
             if on_market_data(state, out, event):
                 wakes |= state.wakes[QUOTE]
+            hear(state, event)
             note_message(state, event)
             work_instrument(state, out, event.instrument)
     elif kind == SESSION:
@@ -77,6 +89,10 @@ def step(state, kernels, events, index, out):
         _on_command(state, out, event)
     elif kind == TIMER:
         _on_timer(state, out)
+    elif kind == CORPORATE_ACTION:
+        on_corporate_action(state, out, event)
+    elif kind == ADJUSTMENT:
+        on_adjustment(state, out, event)
     while wakes:
         strategy = lowest_bit(wakes)
         wakes &= wakes - 1
@@ -157,6 +173,9 @@ def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
         resolve_break(state, out, event.argument)
         return
+    if event.command == REENABLE:
+        _on_reenable(state, out, event)
+        return
     strategy = event.strategy
     slot = state.slots[strategy]
     if slot.state == NONE or slot.state == FAULTED and event.command == START:
@@ -175,6 +194,28 @@ def _on_command(state, out, event):
             set_target(state, strategy, instrument, 0)
             state.parents[strategy, instrument].refused = 0
         stop_when_flat(state, out, strategy)
+
+
+@njit(cache=True)
+def _on_reenable(state, out, event):
+    """Only a named person lets a level that repeated executions have stopped go on."""
+    level, index = event.level, event.argument
+    if event.person <= 0:
+        emit_anomaly(state, out, NO_PERSON, -1, level, event.person)
+        return
+    row = -1
+    if level == FIRM:
+        row = 0
+    elif level == DESK and 0 <= index < DESKS:
+        row = DESK_LEVELS + index
+    elif level == SYMBOL and 0 <= index < state.instruments:
+        row = SYMBOL_LEVELS + index
+    elif level == STRATEGY and 0 <= event.strategy < len(state.slots):
+        row = STRATEGY_LEVELS + event.strategy
+    if row < 0:
+        emit_anomaly(state, out, ACTION_REFUSED, -1, level, event.person)
+        return
+    reenable(state, row, event.person)
 
 
 @njit(cache=True)

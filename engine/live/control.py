@@ -61,10 +61,12 @@ def connect(folder: Path) -> socket.socket:
     return client
 
 
-def command_packets(command: Command, slot: int) -> list[bytes]:
+def command_packets(command: Command, slot: int, *, level: int = 0, argument: int = 0, person: int = 0) -> list[bytes]:
+    """``level``, ``argument`` and ``person`` are REENABLE's."""
     record = np.zeros(1, EVENT)
     record["instrument"], record["kind"] = -1, Kind.COMMAND
     record["command"], record["strategy"] = command, slot
+    record["level"], record["argument"], record["person"] = level, argument, person
     return [b"R" + record.tobytes()]
 
 

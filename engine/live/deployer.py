@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from engine.core.engine import limits_record
 from engine.core.events import BlobType, Command
 from engine.errors import BadInput
 from engine.live.core_client import CoreClient, CoreGone
@@ -114,7 +113,7 @@ class Deployer:
         self._waiting.pop(name, None)
         place = slot["slot"] if slot else await core.load(BlobType.MANIFEST, msgspec.json.encode(manifest))
         await core.load(BlobType.PARAMETERS, self._preparation.parameter_record(manifest), place)
-        await core.load(BlobType.LIMITS, limits_record(manifest.envelope), place)
+        await core.load(BlobType.LIMITS, self._preparation.limits(manifest), place)
         await core.load(BlobType.ARTIFACT, artifact, place)
         await core.command(COMMANDS[deployed.desired][0], place)
         log.info("deployment %s: %s in slot %d", name, deployed.desired, place)

@@ -45,7 +45,9 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.STRATEGY_STATE: ("code", "strategy"),
     Kind.LEG: ("pair", "target", "strategy"),
     Kind.TIMER: ("deadline",),
-    Kind.COMMAND: ("command", "argument", "strategy"),
+    Kind.COMMAND: ("command", "argument", "level", "person", "strategy"),
+    Kind.CORPORATE_ACTION: ("code", "numerator", "denominator", "amount"),
+    Kind.ADJUSTMENT: ("price", "qty", "person", "strategy"),
     Kind.BLOB: ("blob_type", "length", "digest", "strategy"),
 }
 HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")

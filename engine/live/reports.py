@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.core.carry import decode_carried
 from engine.core.events import BlobType, Break, Kind, Restatement, Session
-from engine.core.limits import Level, Limit
+from engine.core.limit_names import Level, Limit
 from engine.core.orders import OrderState
 from engine.core.state import Anomaly, Phase, StrategyState
 from engine.live.scan import Blob, Walk
@@ -180,6 +180,10 @@ class Reporter:
     def _blob(self, blob: Blob) -> list[Report]:
         if blob.blob_type is BlobType.INSTRUMENTS:
             self.instruments = json.loads(blob.payload)
+        elif blob.blob_type is BlobType.SYMBOL_CHANGE:
+            change = json.loads(blob.payload)
+            if 0 <= change["instrument"] < len(self.instruments) and change["symbol"] not in self.instruments:
+                self.instruments[change["instrument"]] = change["symbol"]  # else the engine has refused it
         elif blob.blob_type is BlobType.MANIFEST:
             manifest = decode_manifest(blob.payload)
             self.slots.pop(blob.strategy, None)

@@ -7,12 +7,13 @@ import os
 import time
 
 from engine import engine_build
-from engine.core.engine import FIRM, Engine, blob, limits_record
+from engine.core.engine import FIRM, Engine, blob, blob_digest
 from engine.core.events import BlobType
 from engine.errors import BadInput
 from engine.live.carry_over import carry_over, finish_carry_over
 from engine.live.config import Config
 from engine.live.journal import SUFFIX, Reader, Writer
+from engine.live.limits import node_limits
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import BuildDiffers, InputState, recover
 from engine.strategies.load import load_manifest
@@ -72,10 +73,10 @@ def open_pipeline(config: Config) -> tuple[Pipeline, InputState]:
 
 
 def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
-    """Journals instrument table, settings and the firm's limits where they are not what the engine has.
+    """Journals instrument table, settings, fees and the node's limits where they are not what the engine has.
 
     ``speed`` is session time per wall time. Raises BadInput when the instruments are not those of the
-    journal, in their order, with new ones only behind.
+    journal, in their order, with new ones only behind, or when the limits cannot be verified or are older ones.
     """
     engine = pipeline.engine
     settings = {
@@ -83,13 +84,16 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
         "timer_interval": int(config.timer_wall_ms * 1_000_000 * speed),
         "reprice_after": config.reprice_after_s * 1_000_000_000,
     }
-    limits = limits_record(config.firm_limits)
+    fees = [[config.venue.adding_fee, config.venue.taking_fee]]
+    limits = node_limits(config, engine.limits)
     due = []
     if engine.instruments != config.symbols:
         due.append((BlobType.INSTRUMENTS, json.dumps(config.symbols).encode()))
     if any(int(engine.state[name]) != value for name, value in settings.items()):
         due.append((BlobType.SETTINGS, json.dumps(settings).encode()))
-    if engine.state["firm_limits"].tobytes() != limits:
+    if [int(each) for each in engine.state["venue_fees"][0].item()] != fees[0]:
+        due.append((BlobType.VENUE_FEES, json.dumps(fees).encode()))
+    if int(engine.state["bundle"]["digest"]) != blob_digest(limits):
         due.append((BlobType.LIMITS, limits))
     for blob_type, payload in due:
         pipeline.take_blob(blob(blob_type, payload, strategy=FIRM, ts=pipeline.last_ts), payload)

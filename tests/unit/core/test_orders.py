@@ -150,7 +150,7 @@ def test_an_execution_that_is_reported_twice_counts_once():
 def test_one_match_number_on_another_venue_or_side_is_another_execution():
     table, one = memory.zeros(EXECUTIONS)[0], np.zeros(1, ORDER)[0]
     one["order_id"], one["side"] = 5, 1
-    note_execution(table, 0, 77, one, 100, 10)
+    note_execution(table, 0, 77, one, 100, 10, 0, 0)
     assert find_execution(table, 0, 77, 1) == 0
     assert find_execution(table, 0, 77, -1) == NONE
     assert find_execution(table, 1, 77, 1) == NONE
@@ -160,7 +160,7 @@ def test_the_table_of_executions_forgets_the_oldest_alone():
     table, one = memory.zeros(EXECUTIONS)[0], np.zeros(1, ORDER)[0]
     one["side"] = -1
     for match in range(2 * CAPACITY + 7):
-        note_execution(table, 0, match * 64, one, 100, 10)
+        note_execution(table, 0, match * 64, one, 100, 10, 0, 0)
     known = [match for match in range(2 * CAPACITY + 7) if find_execution(table, 0, match * 64, -1) != NONE]
     assert known == list(range(CAPACITY + 7, 2 * CAPACITY + 7))
 

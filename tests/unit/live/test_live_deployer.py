@@ -64,6 +64,9 @@ class FakePreparation:
     def parameter_record(self, approved: Any) -> bytes:
         return b"parameters"
 
+    def limits(self, approved: Any) -> bytes:
+        return b"limits"
+
     def formation(self, approved: Any, date: int) -> int:
         return date // 10_000 * 10_000 + 102
 
