@@ -11,6 +11,7 @@ import numpy as np
 from engine.core import memory
 from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
+from engine.core.schedules import PLAN_SHARES, SCHEDULE, check_schedule
 from engine.core.state import (
     ARTIFACT_BYTES,
     INSTRUMENTS,
@@ -102,7 +103,7 @@ class Engine:
         return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
 
     def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
-        """Takes a blob over: instrument table, settings, manifest, parameters, limits, artifact, what is carried in.
+        """Takes a blob over: instruments, settings, manifest, parameters, limits, plan, artifact, what is carried in.
 
         Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
         """
@@ -125,6 +126,8 @@ class Engine:
             self._set_manifest(strategy, payload)
         elif blob_type is BlobType.LIMITS:
             self.state["slots"][strategy]["limits"] = np.frombuffer(payload, LIMITS)[0]
+        elif blob_type is BlobType.PLAN:
+            self._set_plan(strategy, payload)
         elif blob_type is BlobType.PARAMETERS:
             self._fill(strategy, "parameters", payload, PARAMETER_BYTES)
         else:
@@ -189,6 +192,9 @@ class Engine:
         self.state["stores"][strategy] = np.zeros_like(self.state["stores"][strategy])
         self.state["positions"][strategy] = 0
         self.state["parents"][strategy] = 0
+        self.state["plans"][strategy] = np.zeros_like(self.state["plans"][strategy])
+        scheduled = self.state["scheduled"]
+        scheduled[(scheduled - 1) // INSTRUMENTS == strategy] = 0
         wakes = self.state["wakes"]
         wakes &= ~(1 << strategy)
         wakes[sorted(loaded.interests)] |= 1 << strategy
@@ -196,6 +202,18 @@ class Engine:
         slot["state"] = StrategyState.LOADING
         self.kernels[strategy] = loaded.kernel
         self.manifests[strategy] = manifest
+
+    def _set_plan(self, strategy: int, payload: bytes) -> None:
+        """From now on: what a schedule of the old plan works already, goes on by it."""
+        if payload and len(payload) != SCHEDULE.itemsize:
+            raise BadInput("blob_size", "plan", len(payload), f"one SCHEDULE of {SCHEDULE.itemsize} bytes, or none")
+        plan = np.frombuffer(payload, SCHEDULE)[0] if payload else np.zeros(1, SCHEDULE)[0]
+        if payload:
+            check_schedule(plan)
+            if (plan["qty"], plan["start"]) != (PLAN_SHARES, 0):
+                shown = (int(plan["qty"]), int(plan["start"]))
+                raise BadInput("plan", "qty, start", shown, f"{PLAN_SHARES} shares from 0")
+        self.state["plans"][strategy] = plan
 
     def _fill(self, strategy: int, field: str, payload: bytes, capacity: int) -> None:
         if len(payload) > capacity:

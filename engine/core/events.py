@@ -60,6 +60,7 @@ class Kind(IntEnum):
     ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy
     FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
+    SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -154,6 +155,7 @@ class BlobType(IntEnum):
     INSTRUMENTS = 5  # JSON: the instrument table of this journal
     SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval and reprice_after
     CARRIED = 7  # JSON of engine.core.carry: positions and open orders of an earlier journal
+    PLAN = 8  # one SCHEDULE record (engine.core.schedules) by which the strategy's parents are worked; empty: none
 
 
 _HEADER = {
@@ -169,10 +171,11 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
     + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
-    + ("unrealised", "order_state", "gaps", "outliers"),
-    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50"),
+    + ("unrealised", "order_state", "gaps", "outliers", "due"),
+    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
+    + ("planned",),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
-    + ("duplicates", "latency_p99"),
+    + ("duplicates", "latency_p99", "done"),
     56: ("strategy", "volume", "sequence", "stale_ns", "latency_max"),
 }
 

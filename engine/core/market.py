@@ -6,6 +6,7 @@ from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.positions import mark_price
+from engine.core.scheduling import end_all_schedules
 from engine.core.state import Anomaly, Phase
 
 EXECUTE = int(Kind.EXECUTE)
@@ -135,6 +136,7 @@ def on_session(state, out, event):
         state.date = event.date
         state.phase = PRE_OPEN
         books.clear(state.books)
+        end_all_schedules(state)
         for instrument in range(state.instruments):
             market = state.market[instrument]
             market.bid = 0

@@ -19,6 +19,8 @@ PARENT = np.dtype(
         ("refused", "<i8"),  # 1: not asked for again, until the target changes or the next session opens
         ("arrival_price", "<i8"),  # the mark when it began
         ("began", "<i8"),  # ns
+        ("schedule", "<i8"),  # 1 + slot of its schedule, 0 while there is none (``scheduling``)
+        ("volume", "<i8"),  # shares that the market had traded in the session when its schedule began
     ]
 )
 
@@ -29,6 +31,9 @@ def set_target(state, strategy, instrument, target):
     parent = state.parents[strategy, instrument]
     if parent.target == target:
         return
+    if parent.schedule:
+        state.scheduled[parent.schedule - 1] = 0
+        parent.schedule = 0
     parent.target = target
     parent.id = state.next_parent
     state.next_parent += 1
