@@ -31,8 +31,8 @@ from engine.errors import BadInput
 from engine.protocols import binaryfile
 from engine.protocols.feed import new_feed, new_locate_map, symbol_keys
 from engine.protocols.itch_events import decode_whole
-from engine.simulation import flow, matching
-from engine.simulation.matching import DELETED, EXECUTED, REDUCED, RESTED
+from engine.simulation import flow
+from engine.simulation.matching_records import DELETED, EXECUTED, REDUCED, RESTED, matching_state, report_buffer
 
 LIT, DARK, VENUES = 3, 3, 4
 SHARES_OF_100 = (50, 80)  # where the second and the third venue begin
@@ -112,8 +112,8 @@ def simulated_day(seed: int) -> VenueDay:
     flow.start_day(crowd, opens, closes, np.full(LIT, SIMULATED_DEVIATION), THRESHOLD_SHARE)
     events, interests = np.zeros(4_000_000, EVENT), np.zeros(1_000_000, INTEREST)
     first = midnight_ns(REAL_DATE) + OPENS_AFTER
-    reports = matching.report_buffer()
-    state = matching.matching_state(LIT)
+    reports = report_buffer()
+    state = matching_state(LIT)
     count, found = _simulate(state, crowd, reports, events, interests, first, seed)
     events = events[:count]
     return VenueDay("simulated", events[np.argsort(events["ts_event"], kind="stable")], _in_order(interests[:found]))

@@ -27,6 +27,7 @@ A, B, C, D, E, J, N, P, Q, S, U, X, Y, SPACE = (ord(letter) for letter in "ABCDE
 CANCEL_REJECT = ord("I")
 ENTER_ORDER = ord("O")
 TIF_DAY, TIF_IOC = ord("0"), ord("3")
+QUERY_ANSWER = Q  # Account Query Response
 
 _MINIMUM = np.zeros(256, np.int64)
 for _code, _layout in OUTBOUND_LAYOUTS.items():

@@ -1,6 +1,7 @@
 """Compiled code is that of the sources as they are now, also where only a callee in another module was edited."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -8,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba.core.caching import IndexDataCacheFile
+
+import engine  # noqa: F401 - puts a lock around what numba writes
 
 # 10 shares at a mid between 100 and 200: the caller is ``limits.gross_notional``, the mid is made in ``positions``.
 SCRIPT = """
@@ -60,3 +64,26 @@ def test_in_one_folder_for_all_builds_numba_would_run_the_callee_as_it_was(check
     assert run(checkout, cache) == [1500, 0]
     edit_callee(checkout)
     assert run(checkout, cache) == [1500, 1]
+
+
+def save(folder: Path, first: int) -> None:
+    cache = IndexDataCacheFile(str(folder), "function", "stamp")
+    for key in range(first, first + 100):
+        cache.save(key, f"code for {key}")
+
+
+def test_processes_that_compile_one_function_for_different_types_at_once_mix_up_nothing(
+    tmp_path: Path,
+) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=save, args=(tmp_path, first)) for first in (0, 1_000, 2_000)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    cache = IndexDataCacheFile(str(tmp_path), "function", "stamp")
+    for first in (0, 1_000, 2_000):
+        assert [cache.load(key) for key in range(first, first + 100)] == [
+            f"code for {key}" for key in range(first, first + 100)
+        ]
