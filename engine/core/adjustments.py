@@ -15,6 +15,7 @@ from engine.core.events import Action, Kind
 from engine.core.exposure import carry_fill, remark
 from engine.core.orders import is_open, leaves
 from engine.core.outputs import emit_anomaly, emit_position
+from engine.core.parents import drop_schedule
 from engine.core.positions import book_at_fee
 from engine.core.recount import recount
 from engine.core.state import Anomaly
@@ -58,6 +59,7 @@ def _split(state, instrument, numerator, denominator):
         own.working_buy = 0
         own.working_sell = 0
         parent = state.parents[strategy, instrument]
+        drop_schedule(state, parent)
         parent.target = _rescaled(parent.target, numerator, denominator)
         parent.qty = _rescaled(parent.qty, numerator, denominator)
         parent.filled = _rescaled(parent.filled, numerator, denominator)

@@ -22,6 +22,7 @@ from engine.core.limit_tables import (
 )
 from engine.core.recount import recount_states
 from engine.core.risk_record import LEVEL, LOT_RING, STRATEGY_LEVELS
+from engine.core.schedules import PLAN_SHARES, SCHEDULE, check_schedule
 from engine.core.state import (
     ARTIFACT_BYTES,
     INSTRUMENTS,
@@ -109,7 +110,7 @@ class Engine:
         return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
 
     def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
-        """Takes a blob over: instruments, settings, fees, manifest, parameters, limits, artifact, what is carried in.
+        """Takes a blob over: instruments, settings, fees, manifest, parameters, limits, plan, artifact, the carried.
 
         Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
         """
@@ -141,6 +142,8 @@ class Engine:
         elif blob_type is BlobType.LIMITS:
             fill_strategy(self.state, strategy, decode_strategy_limits(payload), self.instruments)
             recount_states(self.record)  # its desk may be another one
+        elif blob_type is BlobType.PLAN:
+            self._set_plan(strategy, payload)
         elif blob_type is BlobType.PARAMETERS:
             self._fill(strategy, "parameters", payload, PARAMETER_BYTES)
         else:
@@ -225,6 +228,9 @@ class Engine:
         self.state["stores"][strategy] = np.zeros_like(self.state["stores"][strategy])
         self.state["positions"][strategy] = 0
         self.state["parents"][strategy] = 0
+        self.state["plans"][strategy] = np.zeros_like(self.state["plans"][strategy])
+        scheduled = self.state["scheduled"]
+        scheduled[(scheduled - 1) // INSTRUMENTS == strategy] = 0
         self.state["lots"][strategy] = np.zeros((), LOT_RING)
         recount_states(self.record)
         wakes = self.state["wakes"]
@@ -234,6 +240,18 @@ class Engine:
         slot["state"] = StrategyState.LOADING
         self.kernels[strategy] = loaded.kernel
         self.manifests[strategy] = manifest
+
+    def _set_plan(self, strategy: int, payload: bytes) -> None:
+        """From now on: what a schedule of the old plan works already, goes on by it."""
+        if payload and len(payload) != SCHEDULE.itemsize:
+            raise BadInput("blob_size", "plan", len(payload), f"one SCHEDULE of {SCHEDULE.itemsize} bytes, or none")
+        plan = np.frombuffer(payload, SCHEDULE)[0] if payload else np.zeros(1, SCHEDULE)[0]
+        if payload:
+            check_schedule(plan)
+            if (plan["qty"], plan["start"]) != (PLAN_SHARES, 0):
+                shown = (int(plan["qty"]), int(plan["start"]))
+                raise BadInput("plan", "qty, start", shown, f"{PLAN_SHARES} shares from 0")
+        self.state["plans"][strategy] = plan
 
     def _fill(self, strategy: int, field: str, payload: bytes, capacity: int) -> None:
         if len(payload) > capacity:

@@ -60,6 +60,7 @@ class Kind(IntEnum):
     ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy
     FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
+    SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -175,6 +176,7 @@ class BlobType(IntEnum):
     CARRIED = 7  # JSON of engine.core.carry: positions and open orders of an earlier journal
     VENUE_FEES = 8  # JSON: for each venue [money a share that adds, a share that takes]; negative is a rebate
     SYMBOL_CHANGE = 9  # JSON: {"instrument": index, "symbol": its new name}
+    PLAN = 10  # one SCHEDULE record (engine.core.schedules) by which the strategy's parents are worked; empty: none
 
 
 _HEADER = {
@@ -190,11 +192,11 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
     + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
-    + ("unrealised", "order_state", "gaps", "outliers", "numerator"),
+    + ("unrealised", "order_state", "gaps", "outliers", "numerator", "due"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
-    + ("denominator",),
+    + ("denominator", "planned"),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
-    + ("duplicates", "latency_p99", "person", "amount"),
+    + ("duplicates", "latency_p99", "person", "amount", "done"),
     56: ("strategy", "volume", "sequence", "stale_ns", "latency_max"),
 }
 

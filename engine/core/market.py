@@ -7,6 +7,7 @@ from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.exposure import mark_price, remark_all
 from engine.core.outputs import emit, emit_anomaly
+from engine.core.scheduling import end_all_schedules
 from engine.core.state import Anomaly, Phase
 
 EXECUTE = int(Kind.EXECUTE)
@@ -142,6 +143,7 @@ def on_session(state, out, event):
         state.date = event.date
         state.phase = PRE_OPEN
         books.clear(state.books)
+        end_all_schedules(state)
         for instrument in range(state.instruments):
             market = state.market[instrument]
             market.bid = 0

@@ -20,8 +20,18 @@ PARENT = np.dtype(
         ("retry_at", "<i8"),  # ns: a refusal that passes by itself stands until then, 0 for one that does not
         ("arrival_price", "<i8"),  # the mark when it began
         ("began", "<i8"),  # ns
+        ("schedule", "<i8"),  # 1 + slot of its schedule, 0 while there is none (``scheduling``)
+        ("volume", "<i8"),  # shares that the market had traded in the session when its schedule began
     ]
 )
+
+
+@njit(cache=True)
+def drop_schedule(state, parent):
+    """The parent is not worked by its schedule any more; a new one begins with what is wanted next."""
+    if parent.schedule:
+        state.scheduled[parent.schedule - 1] = 0
+        parent.schedule = 0
 
 
 @njit(cache=True)
@@ -30,6 +40,7 @@ def set_target(state, strategy, instrument, target):
     parent = state.parents[strategy, instrument]
     if parent.target == target:
         return
+    drop_schedule(state, parent)
     parent.target = target
     parent.id = state.next_parent
     state.next_parent += 1

@@ -28,8 +28,10 @@ from engine.core.risk_record import (
     SECURITY,
     VENUE_FEE,
 )
+from engine.core.schedules import SCHEDULE
 
 ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
+SCHEDULES = 128  # parents that can be worked by a schedule at once
 PARAMETER_BYTES = 1024
 ARTIFACT_BYTES = 128 * 1024
 MEMORY_BYTES = 1024 * 1024
@@ -68,6 +70,7 @@ class Anomaly(IntEnum):
     BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
     LATE_FILL = 10  # of an order that had ended
     DUPLICATE_REPORT = 11  # an execution that was reported before, a bust of what is busted
+    SCHEDULES_FULL = 12  # a parent that is to be worked by a schedule, and no slot for it
     NO_PERSON = 20  # a command that needs a named person came without one
     ACTION_REFUSED = 21  # a corporate action, an adjustment or a re-enabling that does not fit
 
@@ -143,6 +146,9 @@ STATE = np.dtype(
         ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
         ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
+        ("plans", SCHEDULE, (STRATEGIES,)),  # by which a strategy's parents are worked; qty 0: at once
+        ("schedules", SCHEDULE, (SCHEDULES,)),
+        ("scheduled", "<i8", (SCHEDULES,)),  # 1 + strategy * INSTRUMENTS + instrument of each, 0: free
         ("executions", EXECUTIONS),
         ("breaks", "<i8", (INSTRUMENTS,)),  # Break, 0 while there is none
         ("unexplained", "<i8"),  # a Break of which no instrument is known: nothing trades

@@ -20,6 +20,7 @@ from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
 from engine.core.reports import on_order_session, on_report, stop_when_flat
 from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
+from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
 from engine.core.targets import cancel_working, work_instrument
 
@@ -220,7 +221,14 @@ def _on_reenable(state, out, event):
 
 @njit(cache=True)
 def _on_timer(state, out):
-    """Marks every strategy to market, and says when it wants to be woken next."""
+    """Works what a schedule has released with time alone, marks every strategy to market, and says when it wants to be
+    woken next."""
+    for slot in range(len(state.scheduled)):
+        owner = state.scheduled[slot] - 1
+        if owner >= 0:
+            work_instrument(state, out, owner % INSTRUMENTS)
+            if state.scheduled[slot]:
+                emit_progress(state, out, owner // INSTRUMENTS, owner % INSTRUMENTS)
     for strategy in range(len(state.slots)):
         if state.slots[strategy].state != NONE:
             emit_equity(state, out, strategy, 0)

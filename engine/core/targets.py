@@ -3,7 +3,8 @@
 The child is a day order at the far touch: it takes what is displayed there and rests with the remainder.
 When the touch has moved away and ``reprice_after`` has passed, it is replaced by one at the new touch. A limit's
 refusal ends the attempt until the target changes or the next session opens; one that passes by itself (a rate, an old
-quote) ends it for ``reprice_after``.
+quote) ends it for ``reprice_after``. Of a strategy with a plan the child is a slice that the parent's schedule releases
+(``scheduling``).
 """
 
 from engine.core.activity import note_cancel, note_sent
@@ -20,12 +21,14 @@ from engine.core.orders import (
     has_room,
     hold_for,
     is_open,
+    leaves,
     move,
     open_order,
     open_successor,
     order_by_id,
 )
 from engine.core.outputs import emit, emit_anomaly
+from engine.core.scheduling import end_schedule, is_over, shares_to_send
 from engine.core.state import Anomaly, Phase, StrategyState
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
@@ -62,26 +65,32 @@ def _work_target(state, out, strategy, instrument):
         return
     if parent.retry_at and state.now >= parent.retry_at:
         parent.refused = parent.retry_at = 0
+    if wanted == 0:
+        end_schedule(state, out, strategy, instrument)
     if wanted == 0 or parent.refused or parent.id == 0:
         return
     side = 1 if wanted > 0 else -1
     touch = market.ask if side > 0 else market.bid
     if touch > 0:
-        _send_child(state, out, strategy, instrument, side, abs(wanted), touch)
+        qty = shares_to_send(state, out, strategy, instrument, abs(wanted), 0)
+        if qty > 0:
+            _send_child(state, out, strategy, instrument, side, qty, touch)
 
 
 @njit(cache=True)
 def _review_child(state, out, parent, market, wanted):
     """Cancels the child when it points the wrong way, replaces it when it rests behind a touch that has moved."""
     order = state.orders[order_by_id(state.orders, parent.child)]
-    if wanted * order.side <= 0:
+    if wanted * order.side <= 0 or is_over(state, order.strategy, order.instrument):
         cancel_order(state, out, order)
         return
     touch = market.ask if order.side > 0 else market.bid
     moved_away = touch > 0 and (touch - order.price) * order.side > 0
     waited = state.now - order.sent_at >= state.reprice_after
     if moved_away and waited and not parent.refused and (order.state == LIVE or order.state == PARTIALLY_FILLED):
-        _replace_child(state, out, parent, order, abs(wanted), touch)
+        working = min(leaves(order), abs(wanted))
+        more = shares_to_send(state, out, order.strategy, order.instrument, abs(wanted), working)
+        _replace_child(state, out, parent, order, working + more, touch)
 
 
 @njit(cache=True)

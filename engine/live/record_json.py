@@ -34,6 +34,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.FILL_BUSTED: _ORDER,
     Kind.BREAK: ("code", "value"),
     Kind.ORDER_CANCEL: ("order_id", "strategy"),
+    Kind.SCHEDULE: ("parent_id", "due", "planned", "done", "strategy"),
     Kind.LIMIT_REJECT: ("code", "value", "level", "order_value", "strategy"),
     Kind.FILL: _ORDER,
     Kind.POSITION: ("position", "average_cost", "realised", "fees", "strategy"),
