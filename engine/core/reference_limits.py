@@ -75,7 +75,7 @@ class ReferenceLimits:
         state, found = self.state, []
         held = state["positions"]
         touched = (held["position"] != 0) | (held["working_buy"] != 0) | (held["working_sell"] != 0)
-        touched |= (held["realised"] != 0) | (held["fees"] != 0)
+        touched |= (held["realised"] != 0) | (held["fees"] != 0) | (held["cost"] != 0)
         for strategy, instrument in zip(*touched.nonzero(), strict=True):
             row = held[strategy, instrument]
             position, cost, buys, sells = (

@@ -1,7 +1,7 @@
 """The core's control socket: records from the agent (and the command line) in, answers and status out.
 
 A UNIX SOCK_SEQPACKET socket ``core.sock`` in the engine's folder, mode 0600. A request is one packet with a
-tag: ``R`` and an EVENT record (COMMAND or BLOB), followed by the beginning of the blob's payload; ``C`` and
+tag: ``R`` and an EVENT record (COMMAND, CORPORATE_ACTION, ADJUSTMENT or BLOB), followed by the beginning of the blob's payload; ``C`` and
 more of that payload; ``S`` asks for the status. Every whole request is answered by one JSON packet:
 ``{"ok": true, "slot": n}`` or ``{"ok": false, "error": {...}}``; status packets have ``"status"``.
 """
@@ -24,6 +24,9 @@ SOCKET = "core.sock"
 CHUNK = 48 * 1024
 CHOOSE_SLOT = -2  # the ``strategy`` of a MANIFEST that may go to any free slot
 MAX_BLOB = 8 * 1024 * 1024
+TAKEN = frozenset({Kind.COMMAND, Kind.CORPORATE_ACTION, Kind.ADJUSTMENT, Kind.BLOB})
+ANSWER_SECONDS = 10.0
+STATUS_BYTES = 1 << 20
 
 Handle = Callable[[np.ndarray, bytes], dict[str, Any]]
 
@@ -61,13 +64,18 @@ def connect(folder: Path) -> socket.socket:
     return client
 
 
-def command_packets(command: Command, slot: int, *, level: int = 0, argument: int = 0, person: int = 0) -> list[bytes]:
-    """``level``, ``argument`` and ``person`` are REENABLE's."""
+def record_packets(kind: Kind, instrument: int = -1, side: int = 0, **payload: int) -> list[bytes]:
+    """The packet that brings one record to the core, which stamps it."""
     record = np.zeros(1, EVENT)
-    record["instrument"], record["kind"] = -1, Kind.COMMAND
-    record["command"], record["strategy"] = command, slot
-    record["level"], record["argument"], record["person"] = level, argument, person
+    record["kind"], record["instrument"], record["side"] = kind, instrument, side
+    for name, value in payload.items():
+        record[name] = value
     return [b"R" + record.tobytes()]
+
+
+def command_packets(command: Command, slot: int, **payload: int) -> list[bytes]:
+    """``payload`` is REENABLE's level, argument and person."""
+    return record_packets(Kind.COMMAND, command=command, strategy=slot, **payload)
 
 
 def blob_packets(blob_type: BlobType, payload: bytes, slot: int) -> list[bytes]:
@@ -75,6 +83,20 @@ def blob_packets(blob_type: BlobType, payload: bytes, slot: int) -> list[bytes]:
     header = blob(blob_type, payload, strategy=slot, ts=0).tobytes()
     chunks = [payload[start : start + CHUNK] for start in range(0, max(len(payload), 1), CHUNK)]
     return [b"R" + header + chunks[0], *(b"C" + chunk for chunk in chunks[1:])]
+
+
+def ask(folder: Path, packets: list[bytes]) -> dict[str, Any]:
+    """Asks the core in ``folder`` and waits for its answer. Raises BadInput when it refuses, OSError without a core."""
+    with connect(folder) as client:
+        client.settimeout(ANSWER_SECONDS)
+        for packet in packets:
+            client.send(packet)
+        while True:
+            answer: dict[str, Any] = json.loads(client.recv(STATUS_BYTES))
+            if answer.get("ok"):
+                return answer
+            if "error" in answer:
+                raise BadInput(**answer["error"])
 
 
 class ControlClient:
@@ -122,9 +144,11 @@ class ControlClient:
         assert self._header is not None
         header, kind = self._header, int(self._header[0]["kind"])
         wanted = int(header[0]["length"]) if kind == Kind.BLOB else 0
-        if kind not in (Kind.BLOB, Kind.COMMAND) or not 0 <= wanted <= MAX_BLOB:
+        if kind not in TAKEN or not 0 <= wanted <= MAX_BLOB:
             self._header = None
-            return self._answer(BadInput("record", "kind", kind, "a COMMAND, or a BLOB of at most 8 MB"))
+            return self._answer(
+                BadInput("record", "kind", kind, "a COMMAND, CORPORATE_ACTION or ADJUSTMENT, or a BLOB of at most 8 MB")
+            )
         if len(self._payload) < wanted:
             return True
         self._header = None

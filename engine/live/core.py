@@ -302,10 +302,10 @@ class Core:
             raise BadInput("slot", "strategy", int(record["strategy"]), f"0 to {STRATEGIES - 1}")
         if int(record["kind"]) == Kind.BLOB:
             self._send(self.pipeline.take_blob(header, payload))
-        elif int(record["command"]) in set(Command):
-            self._send(self.pipeline.take(header))
+        elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) not in set(Command):
+            raise BadInput("command", "command", int(record["command"]), ", ".join(Command.__members__))
         else:
-            raise BadInput("command", "command", int(record["command"]), "START, PAUSE, STOP or FLATTEN")
+            self._send(self.pipeline.take(header))
         self._send_bytes()
         return {"slot": int(record["strategy"])}
 

@@ -87,6 +87,10 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
     fees = [[config.venue.adding_fee, config.venue.taking_fee]]
     limits = node_limits(config, engine.limits)
     due = []
+    for old, new in config.symbol_changes.items():
+        if old in engine.instruments:
+            change = {"instrument": engine.instruments.index(old), "symbol": new}
+            _take(pipeline, BlobType.SYMBOL_CHANGE, json.dumps(change).encode())
     if engine.instruments != config.symbols:
         due.append((BlobType.INSTRUMENTS, json.dumps(config.symbols).encode()))
     if any(int(engine.state[name]) != value for name, value in settings.items()):
@@ -96,4 +100,8 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
     if int(engine.state["bundle"]["digest"]) != blob_digest(limits):
         due.append((BlobType.LIMITS, limits))
     for blob_type, payload in due:
-        pipeline.take_blob(blob(blob_type, payload, strategy=FIRM, ts=pipeline.last_ts), payload)
+        _take(pipeline, blob_type, payload)
+
+
+def _take(pipeline: Pipeline, blob_type: BlobType, payload: bytes) -> None:
+    pipeline.take_blob(blob(blob_type, payload, strategy=FIRM, ts=pipeline.last_ts), payload)
