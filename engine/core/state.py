@@ -158,6 +158,6 @@ STATE = np.dtype(
 )
 
 # The most records one step can emit: a bar an instrument, and for each strategy its kernel's records
-# (KERNEL_RECORDS at the most) and a cancel for each instrument.
+# (KERNEL_RECORDS at the most) and for each instrument an order, or a cancel and that of a replace on its way.
 KERNEL_RECORDS = 1024
-OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + INSTRUMENTS)
+OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + 2 * INSTRUMENTS)

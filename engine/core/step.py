@@ -22,7 +22,7 @@ from engine.core.reports import on_order_session, on_report, stop_when_flat
 from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
-from engine.core.targets import cancel_working, work_instrument
+from engine.core.targets import cancel_working, work_instrument, work_target
 
 LAST_MARKET_DATA = int(Kind.STATUS)
 QUOTE = int(Kind.QUOTE)
@@ -143,9 +143,13 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         cancel_working(state, out, strategy)
         set_strategy_state(state, out, strategy, FAULTED)
         return
-    for position in range(state.emitted, state.emitted + answer - 1):
+    first, last = state.emitted, state.emitted + answer - 1
+    for position in range(first, last):
         _complete(state, out[position], strategy)
-    state.emitted += answer - 1
+    state.emitted = last
+    for position in range(first, last):
+        if out[position].kind == TARGET:
+            work_target(state, out, strategy, out[position].instrument)
 
 
 @njit(cache=True)
@@ -243,7 +247,7 @@ def _report_health(state, kernels, out):
     for position in range(first, state.emitted):
         wakes = state.wakes[FEED_HEALTH]
         while wakes:
-            if OUTPUTS - state.emitted < KERNEL_RECORDS + INSTRUMENTS + 2:
+            if OUTPUTS - state.emitted < KERNEL_RECORDS + 2 * INSTRUMENTS + 2:
                 return
             strategy = lowest_bit(wakes)
             wakes &= wakes - 1

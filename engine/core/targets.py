@@ -44,19 +44,31 @@ ORDER_TABLE_FULL = int(Anomaly.ORDER_TABLE_FULL)
 @njit(cache=True)
 def work_instrument(state, out, instrument):
     """Moves every strategy's position in ``instrument`` one order closer to its target."""
-    market = state.market[instrument]
-    if state.phase != OPEN or not state.venue_up or state.feed_stale or not market.trading or market.venue_halted:
-        return
-    if is_broken(state, instrument):
-        return
-    for strategy in range(len(state.slots)):
-        running = state.slots[strategy].state
-        if running in (RUNNING, FLATTENING):
+    if _may_trade(state, instrument):
+        for strategy in range(len(state.slots)):
             _work_target(state, out, strategy, instrument)
 
 
 @njit(cache=True)
+def work_target(state, out, strategy, instrument):
+    """The same of one strategy, whose kernel has just set a target."""
+    if _may_trade(state, instrument):
+        _work_target(state, out, strategy, instrument)
+
+
+@njit(cache=True)
+def _may_trade(state, instrument):
+    market = state.market[instrument]
+    if state.phase != OPEN or not state.venue_up or state.feed_stale or not market.trading or market.venue_halted:
+        return False
+    return not is_broken(state, instrument)
+
+
+@njit(cache=True)
 def _work_target(state, out, strategy, instrument):
+    running = state.slots[strategy].state
+    if running != RUNNING and running != FLATTENING:  # noqa: PLR1714 - two comparisons, where numba makes a loop
+        return
     parent = state.parents[strategy, instrument]
     wanted = parent.target - state.positions[strategy, instrument].position
     market = state.market[instrument]

@@ -214,10 +214,10 @@ def _take_feed(loop, clock, machine, journal, market, session):
             if feed.held[line] < 0:
                 continue
             at_hand += 1
-            if feed.in_order and _take_packet(loop, clock, machine, market, line):
+            if feed.in_order and take_packet(loop, clock, machine, market, line):
                 taken += 1
                 feed.held[line] = -1
-                reason = _drive(loop, clock, machine, journal, session)
+                reason = drive_inputs(loop, clock, machine, journal, session)
                 if reason != GO_ON:
                     return reason
         if at_hand == 0:
@@ -239,7 +239,7 @@ def _receive_datagram(loop, clock, market, line):
 
 
 @njit(cache=True, nogil=True)
-def _take_packet(loop, clock, machine, market, line):
+def take_packet(loop, clock, machine, market, line):
     """Decodes the datagram at hand into the inputs if it plainly continues or repeats the session; whether it does."""
     feed, place = loop.feed, market.lines[0]
     sequence = place.next_sequence
@@ -297,7 +297,7 @@ def _take_orders(loop, clock, machine, journal, session):
     if orders.descriptor < 0:
         return GO_ON
     if orders.start < orders.stop:
-        reason = _take_stream(loop, clock, machine, journal, session)
+        reason = take_stream(loop, clock, machine, journal, session)
         if reason != GO_ON:
             return reason
         _move_down(orders, session.stream)
@@ -308,7 +308,7 @@ def _take_orders(loop, clock, machine, journal, session):
         return ORDERS_LOST
     orders.heard_at = steady_ns(clock.times)
     orders.stop += size
-    return _take_stream(loop, clock, machine, journal, session)
+    return take_stream(loop, clock, machine, journal, session)
 
 
 @njit(cache=True, nogil=True)
@@ -322,7 +322,7 @@ def _move_down(orders, stream):
 
 
 @njit(cache=True, nogil=True)
-def _take_stream(loop, clock, machine, journal, session):
+def take_stream(loop, clock, machine, journal, session):
     """Takes reports and heartbeats from the stream up to a packet that is neither, or is not complete."""
     orders, stream = loop.orders, session.stream
     session.feeds[0].ts_recv = _stamp(loop, clock, orders.heard_at)
@@ -348,12 +348,12 @@ def _take_stream(loop, clock, machine, journal, session):
     if orders.start == orders.stop:
         orders.start, orders.stop = 0, 0
     loop.start, loop.stop = 0, count
-    reason = _drive(loop, clock, machine, journal, session)
+    reason = drive_inputs(loop, clock, machine, journal, session)
     return SESSION if reason == GO_ON and foreign else reason
 
 
 @njit(cache=True, nogil=True)
-def _drive(loop, clock, machine, journal, session):
+def drive_inputs(loop, clock, machine, journal, session):
     """Journals and steps the inputs, and sends what each of them orders before the next one is looked at."""
     while loop.start < loop.stop:
         loop.start, made = drive(

@@ -324,6 +324,7 @@ class Core:
             "stale": bool(state["feed_stale"]),
             "venue_connected": self.orders.up,
             "anomalies": int(state["anomalies"]),
+            "send_ns": self.loop.send_ns(),
             "itch_ports": self._lines.ports,
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }

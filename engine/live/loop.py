@@ -1,6 +1,7 @@
 """The compiled loop with what Python lends it: sockets, buffers, and where the sessions stand."""
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,12 @@ class Loop:
         What has been read and not taken is then to be asked for: `unsent`, `refused` and `inputs`, in this order,
         before anything else is journaled or sent; and `datagrams` or `packet`.
         """
+        reason = serve(*self.lend(deadline))
+        self.take_back()
+        return Reason(reason)
+
+    def lend(self, deadline: int) -> tuple[Any, ...]:
+        """What `serve` takes, in its order, after all that Python knows has been told."""
         loop, orders, writer = self._loop, self._loop["orders"], self._pipeline.writer
         loop["deadline"], loop["last_ts"] = deadline, self._pipeline.last_ts
         loop["wall_offset"] = time.time_ns() - time.monotonic_ns()
@@ -71,11 +78,13 @@ class Loop:
         segment = writer.segment
         journal = Journal(segment.header, segment.cells, segment.checksums, writer.cursor)
         market, session = self._feed.market, self._orders.codec
-        reason = serve(self._record, self._stop, self._ready, self._clock, self._machine, journal, market, session)
-        self._pipeline.last_ts = int(loop["last_ts"])
-        self._feed.take_back(loop["feed"])
-        self._orders.take_back(orders)
-        return Reason(reason)
+        return self._record, self._stop, self._ready, self._clock, self._machine, journal, market, session
+
+    def take_back(self) -> None:
+        """Learns what has been taken since ``lend``."""
+        self._pipeline.last_ts = int(self._loop["last_ts"])
+        self._feed.take_back(self._loop["feed"])
+        self._orders.take_back(self._loop["orders"])
 
     def unsent(self) -> bytes:
         """Bytes for the venue that the socket did not take."""
@@ -117,6 +126,17 @@ class Loop:
         """Of the newest sends, from a receive's return to the send call; ns."""
         ring = self._orders.codec.latencies
         return ring[: min(int(self._loop["orders"]["sends"]), len(ring))].copy()
+
+    def send_ns(self) -> dict[str, int]:
+        """Of `latencies`: how many sends there were in all, median and 99th percentile."""
+        newest = np.sort(self.latencies())
+        if not len(newest):
+            return {"sends": 0, "p50": 0, "p99": 0}
+        p50, p99 = int(newest[len(newest) // 2]), int(newest[len(newest) * 99 // 100])
+        return {"sends": int(self._loop["orders"]["sends"]), "p50": p50, "p99": p99}
+
+    def forget_latencies(self) -> None:
+        self._loop["orders"]["sends"] = 0
 
     def stop(self) -> None:
         """Ends `run` from any thread, now and from now on."""

@@ -180,7 +180,7 @@ class Replay:
             if status == AT_BLOB:
                 index, emitted, same = self._blob(records, index)
             if emitted > same and index + 1 + same < len(records):
-                return self._diverged(index + 1 + same, emitted)
+                return self._diverged(index + 1, same)
             if emitted > same:
                 self.missing = self.engine.outputs[same:emitted].copy()
                 break
@@ -202,7 +202,9 @@ class Replay:
         same = int(_same(words_of(records), last + 1, self._out_words, emitted))
         return last, emitted, same
 
-    def _diverged(self, index: int, emitted: int) -> bool:
-        self.divergence = Divergence(self.record + 1 + index, Kind(int(self.engine.outputs[0]["kind"])).name)
-        self.record += index
+    def _diverged(self, index: int, same: int) -> bool:
+        """The outputs that stand at ``index`` differ from this engine's behind the first ``same``."""
+        kind = Kind(int(self.engine.outputs[same]["kind"]))
+        self.divergence = Divergence(self.record + 1 + index + same, kind.name)
+        self.record += index + same
         return False

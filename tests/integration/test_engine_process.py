@@ -49,7 +49,7 @@ ENVELOPE = LimitEnvelope(50_000, 2_000_000 * MONEY, 200_000, 20_000_000 * MONEY)
 PARAMETERS = {"entry": 0.8, "exit": 0.2, "lookback": 15}
 TOKEN = "the-right-token"
 PATIENCE = 180.0
-DONE = {"filled", "cancelled", "rejected"}
+DONE = {"filled", "cancelled", "rejected", "replaced", "expired", "done_for_day"}
 
 
 class ControlPlane:

@@ -83,9 +83,8 @@ def opened(pipeline: Pipeline) -> None:
 
 
 def wanted(pipeline: Pipeline, shares: int) -> np.ndarray:
-    """A trade of KO that makes ``shares`` the target, and one that makes the step look; the orders sent."""
-    pipeline.take(record(Kind.TRADE, 0, price=100_100, qty=shares))
-    return pipeline.take(record(Kind.STATUS, 0, code=TradingStatus.TRADING))
+    """A trade of KO that makes ``shares`` the target; the orders sent."""
+    return pipeline.take(record(Kind.TRADE, 0, price=100_100, qty=shares))
 
 
 def replacing(pipeline: Pipeline, origin: int, qty: int, price: int = 100_200) -> int:
