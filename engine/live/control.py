@@ -1,9 +1,10 @@
 """The core's control socket: records from the agent (and the command line) in, answers and status out.
 
 A UNIX SOCK_SEQPACKET socket ``core.sock`` in the engine's folder, mode 0600. A request is one packet with a
-tag: ``R`` and an EVENT record (COMMAND, CORPORATE_ACTION, ADJUSTMENT or BLOB), followed by the beginning of the blob's payload; ``C`` and
-more of that payload; ``S`` asks for the status. Every whole request is answered by one JSON packet:
-``{"ok": true, "slot": n}`` or ``{"ok": false, "error": {...}}``; status packets have ``"status"``.
+tag: ``R`` and an EVENT record (COMMAND, CORPORATE_ACTION, ADJUSTMENT or BLOB), followed by the beginning of
+the blob's payload; ``C`` and more of that payload; ``S`` asks for the status. Every whole request is answered
+by one JSON packet: ``{"ok": true, "slot": n}`` or ``{"ok": false, "error": {...}}``; status packets have
+``"status"``.
 """
 
 import json
