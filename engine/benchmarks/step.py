@@ -219,9 +219,9 @@ class _Bench:
                 if found:
                     break
             self._load(BlobType.LIMITS, _limits(), 0)
-            self._pipeline.take(
-                command_event(self._pipeline.last_ts, Command.REENABLE, 0, level=Level.STRATEGY, person=1)
-            )
+            again = command_event(self._pipeline.last_ts, Command.REENABLE, 0)  # executions beyond a limit are latched
+            again["level"], again["person"] = Level.STRATEGY, 1
+            self._pipeline.take(again)
         return counted
 
     def _count_rejects(self, counted: dict[str, int], after: int) -> int:
