@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.core.kill import KILLERS, LATCHES
 from engine.core.orders import LAST_OPEN, ORDER, PENDING_NEW
 from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
 from engine.errors import BadInput
@@ -43,12 +44,30 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     before: int = 0
 
 
+class CarriedLatch(msgspec.Struct, frozen=True):
+    """One of the kill ladder (``engine.core.kill``); ``level`` 0 for one that was re-armed."""
+
+    scope: int
+    key: int
+    level: int
+    epoch: int
+    killers: list[int]
+
+
+class CarriedBreak(msgspec.Struct, frozen=True):
+    instrument: int  # -1: of all
+    code: int
+    value: int
+
+
 class Carried(msgspec.Struct, frozen=True):
     journal: str  # the earlier one
     next_order_id: int
     next_parent: int
     positions: list[CarriedPosition]
     orders: list[CarriedOrder]
+    latches: list[CarriedLatch] = []
+    breaks: list[CarriedBreak] = []
 
 
 def decode_carried(payload: bytes) -> Carried:
@@ -63,6 +82,11 @@ def decode_carried(payload: bytes) -> Carried:
             raise BadInput(
                 "carried", "payload", (row.strategy, row.instrument), "a strategy and an instrument in range"
             )
+    if len(carried.latches) > LATCHES or any(len(row.killers) != KILLERS for row in carried.latches):
+        raise BadInput("carried", "latches", len(carried.latches), f"at most {LATCHES} with {KILLERS} killers each")
+    for broken in carried.breaks:
+        if not -1 <= broken.instrument < INSTRUMENTS:
+            raise BadInput("carried", "breaks", broken.instrument, "an instrument in range")
     for order in carried.orders:
         if not (PENDING_NEW <= order.state <= LAST_OPEN and 0 < order.order_id < carried.next_order_id):
             raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
@@ -81,8 +105,21 @@ def carry_in(state: Any, carried: Carried) -> None:
     open_shares = {order.order_id: order.qty - order.filled for order in carried.orders}
     for order in sorted(carried.orders, key=lambda order: order.order_id):
         _carry_order(state, order, open_shares.get(order.origin, 0))
+    _carry_kills(state["kills"], carried.latches)
+    for one in carried.breaks:
+        broken = state["unexplained"] if one.instrument < 0 else state["breaks"][one.instrument]
+        broken["code"], broken["value"] = one.code, one.value
     loaded = state["slots"]["state"] != StrategyState.NONE
     state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
+
+
+def _carry_kills(kills: Any, latches: list[CarriedLatch]) -> None:
+    for index, row in enumerate(latches):
+        latch = kills["latches"][index]
+        latch["scope"], latch["key"], latch["level"], latch["epoch"] = row.scope, row.key, row.level, row.epoch
+        latch["killers"] = row.killers
+    kills["count"], kills["latched"] = len(latches), sum(row.level > 0 for row in latches)
+    kills["epoch"] = max((row.epoch for row in latches), default=0)
 
 
 def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from engine.core import memory
 from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
+from engine.core.signature import decode_signature, signers_of
 from engine.core.state import (
     ARTIFACT_BYTES,
     INSTRUMENTS,
@@ -30,11 +31,16 @@ FIRM = -1  # the ``strategy`` of a LIMITS blob that bounds the whole firm
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital."""
+    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital, whose it is.
+
+    ``desk_key`` and ``strategy_key`` are digests (``engine.core.signature.digest_of``) of names, 0 for none.
+    """
 
     kernel: int
     interests: frozenset[Kind]
     capital: int
+    desk_key: int = 0
+    strategy_key: int = 0
 
 
 def blob(blob_type: BlobType, payload: bytes, *, strategy: int, ts: int) -> np.ndarray:
@@ -97,11 +103,12 @@ class Engine:
         self.state["timer_interval"] = timer_interval
         self.state["reprice_after"] = reprice_after
 
-    def apply(self, events: np.ndarray, index: int = 0) -> np.ndarray:
+    def apply(self, events: np.ndarray, index: int = 0, *, kernels: bool = True) -> np.ndarray:
         """Steps one record of ``events`` (EVENT array; not a BLOB) and returns what it emitted (a view)."""
-        return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
+        woken = self.kernels if kernels else np.zeros_like(self.kernels)
+        return self.outputs[: apply(self.record, woken, events, index, self.outputs)]
 
-    def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
+    def apply_blob(self, header: np.ndarray, payload: bytes, *, kernels: bool = True) -> np.ndarray:
         """Takes a blob over: instrument table, settings, manifest, parameters, limits, artifact, what is carried in.
 
         Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
@@ -117,6 +124,8 @@ class Engine:
             self._set_settings(json.loads(payload))
         elif blob_type is BlobType.CARRIED:
             carry_in(self.state, decode_carried(payload))
+        elif blob_type is BlobType.SIGNATURE:
+            self.state["signers"] = signers_of(decode_signature(payload))
         elif blob_type is BlobType.LIMITS and strategy == FIRM:
             self.state["firm_limits"] = np.frombuffer(payload, LIMITS)[0]
         elif not 0 <= strategy < STRATEGIES:
@@ -129,7 +138,7 @@ class Engine:
             self._fill(strategy, "parameters", payload, PARAMETER_BYTES)
         else:
             self._fill(strategy, "artifact", payload, ARTIFACT_BYTES)
-            return self.apply(header)
+            return self.apply(header, kernels=kernels)
         return self.outputs[:0]
 
     def free_slot(self) -> int:
@@ -193,6 +202,7 @@ class Engine:
         wakes &= ~(1 << strategy)
         wakes[sorted(loaded.interests)] |= 1 << strategy
         slot["capital"] = loaded.capital
+        slot["desk_key"], slot["strategy_key"] = loaded.desk_key, loaded.strategy_key
         slot["state"] = StrategyState.LOADING
         self.kernels[strategy] = loaded.kernel
         self.manifests[strategy] = manifest

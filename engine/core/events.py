@@ -60,6 +60,7 @@ class Kind(IntEnum):
     ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy
     FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
+    KILL = 66  # code: KillLevel that holds from here on, scope: Scope, ref: its key, epoch
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -143,7 +144,10 @@ class Command(IntEnum):
     PAUSE = 2  # no new orders; working ones are cancelled
     STOP = 3  # working orders are cancelled, the kernel is no longer called, positions stay
     FLATTEN = 4  # every target becomes zero; reduces only; stops when flat
-    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; a person has looked at it
+    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; ref: the break's value as a person saw it
+    KILL = 7  # argument: KillLevel, scope: Scope, ref: its key, epoch; see engine.core.kill
+    REARM = 8  # scope, ref, epoch; by two persons (the SIGNATURE before it)
+    HUNG = 9  # a kernel that the record before this one woke never came back: replay does not call it
 
 
 class BlobType(IntEnum):
@@ -154,6 +158,7 @@ class BlobType(IntEnum):
     INSTRUMENTS = 5  # JSON: the instrument table of this journal
     SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval and reprice_after
     CARRIED = 7  # JSON of engine.core.carry: positions and open orders of an earlier journal
+    SIGNATURE = 10  # JSON of engine.core.signature: who gives the command that follows
 
 
 _HEADER = {
@@ -170,10 +175,11 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
     + ("unrealised", "order_state", "gaps", "outliers"),
-    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50"),
+    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
+    + ("scope",),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
     + ("duplicates", "latency_p99"),
-    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max"),
+    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max", "epoch"),
 }
 
 

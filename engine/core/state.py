@@ -11,12 +11,14 @@ import numpy as np
 from engine.core.books import books_dtype
 from engine.core.executions import EXECUTIONS
 from engine.core.health_record import health_dtype
+from engine.core.kill import KILLS
 from engine.core.orders import ORDER
 from engine.core.parents import PARENT
+from engine.core.signature import SIGNERS
 
 INSTRUMENTS = 512
 STRATEGIES = 16
-ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
+ORDERS = 16_384  # slots, recycled; a power of two, for an order's slot is its id modulo this
 PARAMETER_BYTES = 1024
 ARTIFACT_BYTES = 128 * 1024
 MEMORY_BYTES = 1024 * 1024
@@ -55,6 +57,8 @@ class Anomaly(IntEnum):
     BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
     LATE_FILL = 10  # of an order that had ended
     DUPLICATE_REPORT = 11  # an execution that was reported before, a bust of what is busted
+    COMMAND_REFUSED = 12  # a kill of no known scope or level, a re-arming that is not for these persons
+    KERNEL_HUNG = 13  # it was called and never came back
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -102,7 +106,13 @@ POSITION = np.dtype(
     ]
 )
 
-SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("limits", LIMITS)])
+# ``desk_key`` and ``strategy_key`` are digests of their names, 0 for none: what kills find them by.
+SLOT = np.dtype(
+    [("state", "<i8"), ("capital", "<i8"), ("desk_key", "<i8"), ("strategy_key", "<i8"), ("limits", LIMITS)]
+)
+
+# Why an instrument does not trade: a Break (0 for none) and the match number or order id that it is about.
+BREAK = np.dtype([("code", "<i8"), ("value", "<i8")])
 
 # What a strategy's kernel reads and keeps; apart from SLOT, which every event looks at.
 STORE = np.dtype(
@@ -143,13 +153,18 @@ STATE = np.dtype(
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
         ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
         ("executions", EXECUTIONS),
-        ("breaks", "<i8", (INSTRUMENTS,)),  # Break, 0 while there is none
-        ("unexplained", "<i8"),  # a Break of which no instrument is known: nothing trades
+        ("breaks", BREAK, (INSTRUMENTS,)),
+        ("unexplained", BREAK),  # of which no instrument is known: nothing trades
+        ("kills", KILLS),
+        ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody
         ("health", health_dtype(INSTRUMENTS)),
     ]
 )
 
-# The most records one step can emit: a bar an instrument, and for each strategy its kernel's records
-# (KERNEL_RECORDS at the most) and a cancel for each instrument.
+# The most records one step can emit: a bar an instrument, for each strategy its kernel's records (KERNEL_RECORDS at the
+# most) and a cancel for each instrument, and SWEEP cancels that a kill asks for once more (of a replace that is not
+# answered, two at once). A kill itself cancels up to ORDERS orders, and calls no kernel.
 KERNEL_RECORDS = 1024
-OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + INSTRUMENTS)
+SWEEP = 2048
+OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + INSTRUMENTS) + SWEEP + 1
+assert OUTPUTS > ORDERS + 1, "a kill's records fit"

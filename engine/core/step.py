@@ -11,6 +11,7 @@ from engine.core.breaks import resolve_break
 from engine.core.events import Command, Kind, Session
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
+from engine.core.kill_commands import keep_killed, on_kill, on_rearm
 from engine.core.market import on_market_data, on_session
 from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
@@ -37,10 +38,11 @@ SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
 RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
+KILL, REARM, HUNG = int(Command.KILL), int(Command.REARM), int(Command.HUNG)
 RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
-KERNEL_FAULT = int(Anomaly.KERNEL_FAULT)
+KERNEL_FAULT, KERNEL_HUNG = int(Anomaly.KERNEL_FAULT), int(Anomaly.KERNEL_HUNG)
 TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
 
 
@@ -70,12 +72,15 @@ def step(state, kernels, events, index, out):
         on_stale(state, event)
     elif kind == ORDER_SESSION:
         on_order_session(state, out, event)
+        keep_killed(state, out)
     elif ACCEPTED <= kind <= RESTATED:
         instrument = on_report(state, out, event)
         if instrument >= 0:
             work_instrument(state, out, instrument)
     elif kind == COMMAND:
         _on_command(state, out, event)
+        if event.command == KILL:
+            wakes = 0  # room for a cancel of every order there is
     elif kind == TIMER:
         _on_timer(state, out)
     while wakes:
@@ -156,8 +161,30 @@ def _complete(state, record, strategy):
 @njit(cache=True)
 def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
-        resolve_break(state, out, event.argument)
-        return
+        resolve_break(state, out, event.argument, event.ref)
+    elif event.command == KILL:
+        on_kill(state, out, event)
+    elif event.command == REARM:
+        on_rearm(state, out, event)
+    elif event.command == HUNG:
+        _on_hung(state, out, event.argument)
+    else:
+        _on_strategy_command(state, out, event)
+    state.signers[:] = 0
+
+
+@njit(cache=True)
+def _on_hung(state, out, kind):
+    """Faults every strategy that a record of ``kind`` wakes: which of their kernels it was, nobody can say."""
+    for strategy in range(len(state.slots)):
+        if (state.wakes[kind] >> strategy) & 1 and RUNNING <= state.slots[strategy].state <= FLATTENING:
+            emit_anomaly(state, out, KERNEL_HUNG, -1, kind, strategy)
+            cancel_working(state, out, strategy)
+            set_strategy_state(state, out, strategy, FAULTED)
+
+
+@njit(cache=True)
+def _on_strategy_command(state, out, event):
     strategy = event.strategy
     slot = state.slots[strategy]
     if slot.state == NONE or slot.state == FAULTED and event.command == START:
@@ -180,7 +207,8 @@ def _on_command(state, out, event):
 
 @njit(cache=True)
 def _on_timer(state, out):
-    """Marks every strategy to market, and says when it wants to be woken next."""
+    """Marks every strategy to market, keeps what is killed so, and says when it wants to be woken next."""
+    keep_killed(state, out)
     for strategy in range(len(state.slots)):
         if state.slots[strategy].state != NONE:
             emit_equity(state, out, strategy, 0)

@@ -9,6 +9,8 @@ from numba import njit
 
 from engine.core.breaks import is_broken
 from engine.core.events import Kind, TimeInForce
+from engine.core.kill import CANCEL, DISCONNECT, ONLY_VENUE, PAUSE, kill_level, shares_permitted
+from engine.core.kill import FLATTEN as KILL_FLATTEN
 from engine.core.limits import NONE, check_order
 from engine.core.orders import (
     LIVE,
@@ -31,6 +33,7 @@ DAY = int(TimeInForce.DAY)
 OPEN = int(Phase.OPEN)
 RUNNING = int(StrategyState.RUNNING)
 FLATTENING = int(StrategyState.FLATTENING)
+NO_STRATEGY = int(StrategyState.NONE)
 ORDER_TABLE_FULL = int(Anomaly.ORDER_TABLE_FULL)
 
 
@@ -44,14 +47,19 @@ def work_instrument(state, out, instrument):
         return
     for strategy in range(len(state.slots)):
         running = state.slots[strategy].state
-        if running in (RUNNING, FLATTENING):
-            _work_target(state, out, strategy, instrument)
+        if running == NO_STRATEGY:
+            continue
+        level = kill_level(state, strategy, instrument, ONLY_VENUE)
+        if level in (PAUSE, CANCEL, DISCONNECT):
+            continue  # what is to be cancelled there, the kill and each timer after it ask for
+        if running in (RUNNING, FLATTENING) or level == KILL_FLATTEN:
+            _work_target(state, out, strategy, instrument, level)
 
 
 @njit(cache=True)
-def _work_target(state, out, strategy, instrument):
+def _work_target(state, out, strategy, instrument, level):
     parent = state.parents[strategy, instrument]
-    wanted = parent.target - state.positions[strategy, instrument].position
+    wanted = shares_permitted(level, parent.target, state.positions[strategy, instrument].position)
     market = state.market[instrument]
     if parent.child:
         _review_child(state, out, parent, market, wanted)

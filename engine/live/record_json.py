@@ -33,6 +33,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.ORDER_REPLACE: _ORDER,
     Kind.FILL_BUSTED: _ORDER,
     Kind.BREAK: ("code", "value"),
+    Kind.KILL: ("code", "scope", "ref", "epoch"),
     Kind.ORDER_CANCEL: ("order_id", "strategy"),
     Kind.LIMIT_REJECT: ("code", "value", "level", "order_value", "strategy"),
     Kind.FILL: _ORDER,
@@ -45,7 +46,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.STRATEGY_STATE: ("code", "strategy"),
     Kind.LEG: ("pair", "target", "strategy"),
     Kind.TIMER: ("deadline",),
-    Kind.COMMAND: ("command", "argument", "strategy"),
+    Kind.COMMAND: ("command", "argument", "scope", "ref", "epoch"),
     Kind.BLOB: ("blob_type", "length", "digest", "strategy"),
 }
 HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")
