@@ -14,7 +14,7 @@ from engine.core.signature import digest_of
 from engine.live import core, startup
 
 TARGET = int(Kind.TARGET)
-CALLS = 400  # that come back
+CALLS = 30  # that come back
 SHARES = 900_000
 
 

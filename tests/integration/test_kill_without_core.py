@@ -19,7 +19,7 @@ from engine.core.events import BlobType, Command
 from engine.live.control import CHOOSE_SLOT, ask, blob_packets, command_packets, connect
 from engine.messages import DataContract, LimitEnvelope, Manifest
 
-PATIENCE = 150.0
+PATIENCE = 300.0  # seconds; a cold start compiles
 WIDE = LimitEnvelope(999_999, 10**14, 10**7, 10**15)
 
 
@@ -31,7 +31,7 @@ class World:
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.exchange = ExchangeProcess(folder, [port], day_seconds=600.0)
+        self.exchange = ExchangeProcess(folder, [port], day_seconds=600.0, messages_per_second=10.0)
         self.exchange.start()
         (folder / "token").write_text("unused\n")
         (folder / "account.json").write_text(json.dumps({"username": "HELIO1", "password": "secret"}))
