@@ -1,4 +1,4 @@
-"""A core whose one strategy wants far more than the book holds, and after a while never comes back from its kernel.
+"""A core whose one strategy wants far more than the book holds, and never comes back once two orders are acknowledged.
 
 ``python endless_core.py --config FILE``: the engine's own core, but for where it finds the strategy.
 """
@@ -13,18 +13,20 @@ from engine.core.kernels import SIGNATURE
 from engine.core.signature import digest_of
 from engine.live import core, startup
 
-TARGET = int(Kind.TARGET)
-CALLS = 30  # that come back
+TARGET, ACCEPTED = int(Kind.TARGET), int(Kind.ACCEPTED)
+ORDERS = 2
 SHARES = 900_000
 
 
 @cfunc(SIGNATURE)
 def _kernel(event, market, instruments, parameters, artifact, memory, out):
-    calls = carray(memory, 8, types.int64)
-    calls[0] += 1
-    while calls[0] > CALLS:
-        calls[1] += 1
+    counts = carray(memory, 8, types.int64)
     seen = carray(event, 1, EVENT)[0]
+    if seen.kind == ACCEPTED:
+        counts[0] += 1
+        while counts[0] >= ORDERS:
+            counts[1] += 1
+        return 1
     record = carray(out, 1, EVENT)[0]
     record.kind = TARGET
     record.instrument = seen.instrument
@@ -36,9 +38,8 @@ def _kernel(event, market, instruments, parameters, artifact, memory, out):
 
 
 def load(manifest: bytes) -> Loaded:
-    return Loaded(
-        int(_kernel.address), frozenset({Kind.QUOTE}), 10**12, digest_of("Endless desk"), digest_of("Endless")
-    )
+    interests = frozenset({Kind.QUOTE, Kind.ACCEPTED})
+    return Loaded(int(_kernel.address), interests, 10**12, digest_of("Endless desk"), digest_of("Endless"))
 
 
 if __name__ == "__main__":
