@@ -7,12 +7,14 @@ cache folder is named by a hash of every engine source and of the versions that 
 This must happen before anything compiles, hence here.
 """
 
+import fcntl
 import os
 import sys
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("HELIOGRAPH_CACHE", PACKAGE.parent / ".cache"))
@@ -45,4 +47,20 @@ def _point_numba_at_this_build() -> None:
     numba.config.CACHE_DIR = str(numba_cache())  # type: ignore[attr-defined]
 
 
+def _let_one_process_write_at_a_time() -> None:
+    """numba reads a function's index, adds to it and writes it back without a lock: two processes that compile it for
+    different types at once give both the same file, and one then loads the other's code."""
+    from numba.core.caching import IndexDataCacheFile
+
+    unlocked_save = IndexDataCacheFile.save
+
+    def save(self: Any, key: Any, data: Any) -> None:
+        with open(Path(self._cache_path) / "lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            unlocked_save(self, key, data)
+
+    IndexDataCacheFile.save = save
+
+
 _point_numba_at_this_build()
+_let_one_process_write_at_a_time()

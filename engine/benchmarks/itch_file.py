@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.errors import BadInput
 from engine.protocols.feed import symbol_keys
 from engine.protocols.moldudp64 import HEADER, HEADER_BYTES
@@ -21,6 +21,8 @@ R = ord("R")
 def pieces(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
     """The file in pieces of up to PIECE_BYTES, each of whole messages; one buffer, overwritten by the next piece.
 
+    Read-only, as what comes from a socket is: compiled code for arrays that may be written is other code.
+
     Raises BadInput for a file that cannot be read, is gzipped, or ends inside a message.
     """
     buffer = np.zeros(PIECE_BYTES, np.uint8)
@@ -32,13 +34,19 @@ def pieces(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
                 if buffer[0] == 0x1F and buffer[1] == 0x8B:
                     raise BadInput("gzipped", "input", path, "a plain BinaryFILE: the peer reads no other")
                 whole = _whole_messages(buffer, end)
-                yield buffer[:whole]
+                yield read_only(buffer[:whole])
                 kept = end - whole
                 buffer[:kept] = buffer[whole:end].copy()
     except OSError as error:
         raise BadInput("unreadable", "input", path, error.strerror or "a readable file") from error
     if kept:
         raise BadInput("truncated", "input", path, "whole messages up to its end")
+
+
+def read_only(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    view = content[:]
+    view.flags.writeable = False
+    return view
 
 
 @njit(cache=True)
@@ -87,7 +95,13 @@ class Packer:
     def pack(self, piece: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """(datagrams one behind the other, where each ends), overwritten by the next call."""
         count, self._sequence = _pack(piece, self._header, self._sequence, self._datagrams, self._ends)
-        return self._datagrams, self._ends[:count]
+        return read_only(self._datagrams), self._ends[:count]
+
+
+@njit(cache=True)
+def _copy(target, at, source, start, count):
+    for index in range(count):
+        target[at + index] = source[start + index]
 
 
 @njit(cache=True)
@@ -100,11 +114,11 @@ def _pack(piece, header, sequence, datagrams, ends):
             size = 2 + load_u16(piece, position)
             if messages and at + size - start > DATAGRAM_BYTES:
                 break
-            datagrams[at : at + size] = piece[position : position + size]
+            _copy(datagrams, at, piece, position, size)
             at += size
             position += size
             messages += 1
-        datagrams[start : start + HEADER_BYTES] = header
+        _copy(datagrams, start, header, 0, HEADER_BYTES)
         store_u64(datagrams, start + 10, sequence)
         store_u16(datagrams, start + 18, messages)
         sequence += messages

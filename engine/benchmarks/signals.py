@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.benchmarks import itch_file
 from engine.benchmarks.surroundings import commit, machine
+from engine.core.compiled import njit
 from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus
 from engine.core.signals.instruments import touch_price

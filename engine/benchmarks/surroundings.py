@@ -36,13 +36,29 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
 
 
-def peer_script(name: str) -> Path:
-    """A script of the shared benchmarks (``HELIOGRAPH_SHARED``, default ../shared)."""
+def file_system(folder: Path) -> str:
+    """Name of the file system that ``folder``, which is there, lies on (Linux: proc(5), mountinfo)."""
+    resolved, found = folder.resolve(), ("", "")
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, source = line.partition(" - ")
+        point = mount.split()[4].encode().decode("unicode_escape")  # a space in a path is written as \\040
+        if resolved.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, source.split()[0])
+    return found[1]
+
+
+def shared_file(place: str) -> Path:
+    """A file of the shared folder (``HELIOGRAPH_SHARED``, default ../shared). MissingPrerequisite without it."""
     folder = Path(os.environ.get("HELIOGRAPH_SHARED") or PACKAGE.parent.parent / "shared")
-    script = folder / "bench" / name
-    if not script.is_file():
-        raise MissingPrerequisite(str(script), "export HELIOGRAPH_SHARED=<the folder that holds bench/ and data/>")
-    return script
+    file = folder / place
+    if not file.is_file():
+        raise MissingPrerequisite(str(file), "export HELIOGRAPH_SHARED=<the folder that holds bench/ and data/>")
+    return file
+
+
+def peer_script(name: str) -> Path:
+    """A script of the shared benchmarks."""
+    return shared_file(f"bench/{name}")
 
 
 def peak_rss_mb() -> int:

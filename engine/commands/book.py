@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.core import books, memory
+from engine.core.compiled import njit
 from engine.core.events import EVENT
 from engine.errors import BadInput
 from engine.protocols import binaryfile
@@ -45,11 +45,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     wanted = _read_index(arguments.at)
     symbol = _choose_symbol(content, arguments.symbol)
     rows = np.zeros((len(wanted), arguments.levels, 4), np.int64)
-    book, feed = memory.zeros(books.LARGE), new_feed()
-    written = _write_rows(
-        content, wanted, book, feed, new_locate_map(), symbol_keys([symbol]), np.zeros(256, EVENT), rows
-    )
-    messages = int(feed["messages"])
+    book = memory.zeros(books.LARGE)
+    written, messages = _book(content, wanted, symbol, book, rows)
     if written < len(wanted):
         raise BadInput("out_of_range", "INDEX", int(wanted[written]), f"at most the file's {messages} messages")
     with open(arguments.out, "wb") as file:
@@ -62,6 +59,21 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "levels": arguments.levels,
         "refused": {reason: count for reason, count in refused.items() if count},
     }
+
+
+def warm() -> None:
+    """Compiles, or loads from the cache, what the command calls."""
+    nothing = np.frombuffer(b"", np.uint8)
+    _directory(nothing, np.zeros(1, np.int64))
+    _book(nothing, np.zeros(0, np.int64), "A", memory.zeros(books.LARGE), np.zeros((0, 1, 4), np.int64))
+
+
+def _book(content: np.ndarray, wanted: np.ndarray, symbol: str, book: np.ndarray, rows: np.ndarray) -> tuple[int, int]:
+    """(rows written, messages read)."""
+    feed, symbols, events = new_feed(), symbol_keys([symbol]), np.zeros(256, EVENT)
+    prices, shares = np.zeros((2, rows.shape[1]), np.int64)
+    written = _write_rows(content, wanted, book, feed, new_locate_map(), symbols, events, prices, shares, rows)
+    return int(written), int(feed["messages"])
 
 
 def _read_index(path: Path) -> np.ndarray:
@@ -113,12 +125,11 @@ def _directory(content, keys):
 
 
 @njit(cache=True)
-def _write_rows(content, wanted, book, feed, locate_map, symbols, events, rows):
+def _write_rows(content, wanted, book, feed, locate_map, symbols, events, prices, shares, rows):
     """Books the messages of the file and writes a row at each message count that is wanted; returns the rows written.
 
-    The file is decoded to its end, or end mark.
+    ``prices`` and ``shares`` (int64, a level each) are room to work in. The file is decoded to its end, or end mark.
     """
-    prices, shares = np.zeros(rows.shape[1], np.int64), np.zeros(rows.shape[1], np.int64)
     start = stop = messages = written = 0
     more = True
     while more:

@@ -1,7 +1,7 @@
 """Looks into a journal: ``journal dump JOURNAL [--jsonl] [--after N] [--limit N] [--kinds FILL,POSITION]``.
 
 With --jsonl each record is one JSON line with the names of its kind. The last line counts the records by
-kind and names the segments' builds.
+kind and names the segments' builds. ``journal verify JOURNAL`` compares every record with its checksum.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from engine.live.scan import Blob, Walk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["dump"])
+    parser.add_argument("action", choices=["dump", "verify"])
     parser.add_argument("journal", type=Path, help="the journal's folder")
     parser.add_argument("--jsonl", action="store_true", help="print the records")
     parser.add_argument("--after", type=int, default=0, help="only records behind this number")
@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.action == "verify":
+        return _verify(Reader(arguments.journal))
     kinds = _kinds(arguments.kinds)
     reader, walk, counts = Reader(arguments.journal), Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL}), Counter[str]()
     position = printed = 0
@@ -42,6 +44,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         position += len(records)
     builds = list(dict.fromkeys(origin.build for origin in reader.origins))
     return {"journal": reader.journal, "events": position, "kinds": dict(counts), "builds": builds}
+
+
+def _verify(reader: Reader) -> dict[str, Any]:
+    verified = reader.verify()
+    events = reader.last
+    return {"ok": verified == events, "journal": reader.journal, "events": events, "verified": verified}
 
 
 def _kinds(names: str) -> frozenset[Kind]:

@@ -1,15 +1,33 @@
 """Compiles every kernel into the cache of this build, and removes the caches of builds that are gone.
 
-Does nothing but load what is compiled already; part of ``make install``.
+Does nothing but load what is compiled already; part of ``make install``. What does not depend on one another is
+compiled by two processes side by side.
 """
 
 import argparse
+import multiprocessing
+import os
 import shutil
 import time
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from numba.core.registry import cpu_target
+
 from engine import engine_build, numba_cache
+
+# Parts, each of functions that compile or load what they stand for. STEP is within all that stands BEHIND it.
+STEP = ("engine.live.warm:warm_step",)
+BESIDE = (
+    ("engine.live.warm:warm_inputs",),
+    ("engine.commands.book:warm", "engine.benchmarks.books:warm"),  # the books at their LARGE size
+    ("engine.simulation.exchange:warm_up",),
+)
+BEHIND = (("engine.live.warm:warm_pipeline",), ("engine.backtest.runner:warm",))
+PROCESSES = 2
+WHOLE = "whole"  # a file in the cache that says of which processor it holds everything
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +38,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     cache = numba_cache()
     removed = _remove_other_builds(cache)
-    _compile()
+    whole, processor = cache / WHOLE, repr(cpu_target.target_context.codegen().magic_tuple())
+    if whole.is_file() and whole.read_text() == processor:
+        for part in (STEP, *BESIDE, *BEHIND):
+            _warm(part)
+    else:
+        _compile()
+        whole.write_text(processor)
     return {
         "ok": True,
         "build": engine_build(),
@@ -32,13 +56,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compile() -> None:
-    from engine.backtest.runner import warm as warm_backtest
-    from engine.live.warm import warm as warm_live
-    from engine.simulation.exchange import warm_up as warm_exchange
+    """All parts, in processes that start from nothing: a fork would share the compiler's locks and threads."""
+    workers = min(PROCESSES, len(os.sched_getaffinity(0)))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        step = pool.submit(_warm, STEP)
+        parts = [pool.submit(_warm, part) for part in BESIDE]
+        step.result()
+        for part in (*parts, *(pool.submit(_warm, part) for part in BEHIND)):
+            part.result()
 
-    warm_live()
-    warm_backtest()
-    warm_exchange()
+
+def _warm(part: tuple[str, ...]) -> None:
+    for name in part:
+        module, _, function = name.partition(":")
+        getattr(import_module(module), function)()
 
 
 def _remove_other_builds(cache: Path) -> int:

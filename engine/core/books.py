@@ -12,9 +12,9 @@ Answers of the operations: the order's price (over 0) when done, else minus the 
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
 from engine.core.bits import prefetch
+from engine.core.compiled import njit
 from engine.core.events import Kind, Session
 from engine.core.far_levels import FAR_BLOCK, FAR_POOL_FIELDS, ONE_ORDER, QTY_BITS, QTY_MASK, far_clear
 from engine.core.ladder import (

@@ -1,8 +1,7 @@
 """Breaks: what we hold of an instrument may not be what the venue says that we hold. It does not trade until a person
 (RESOLVE_BREAK) or a rule has looked at it; cancels go on."""
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.core.outputs import emit
 

@@ -20,8 +20,8 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.dates import as_date
 
 NEW_YORK = ZoneInfo("America/New_York")

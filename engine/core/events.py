@@ -199,3 +199,20 @@ def _event_dtype() -> np.dtype:
 
 EVENT = _event_dtype()
 EVENT_BYTES = EVENT.itemsize
+
+
+def timer_event(ts: int, deadline: int) -> np.ndarray:
+    """EVENT[1]: the step's own deadline has come."""
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"], event["kind"], event["deadline"] = -1, Kind.TIMER, deadline
+    return event
+
+
+def command_event(ts: int, command: Command, strategy: int) -> np.ndarray:
+    """EVENT[1]: a person's or the core's word to a strategy."""
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"], event["kind"] = -1, Kind.COMMAND
+    event["command"], event["strategy"] = command, strategy
+    return event

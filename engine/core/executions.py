@@ -5,7 +5,8 @@ what it has forgotten is too old to be known again, and a bust of it is a break.
 """
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 CAPACITY = 1 << 14
 HEADS = 1 << 14

@@ -7,7 +7,8 @@ A level is one int64: ``orders << QTY_BITS | shares``. It is 0 exactly when no o
 """
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 WIDTH = 16
 QTY_BITS = 40

@@ -15,9 +15,9 @@ A TIMER writes FEED_HEALTH for the feed and, in turn, for one in ``TIMERS_PER_RO
 """
 
 import numpy as np
-from numba import njit
 
 from engine.core import books
+from engine.core.compiled import njit
 from engine.core.events import Flag, HealthPage, Kind, Session, Stale
 from engine.core.health_record import BUCKETS
 from engine.core.outputs import emit

@@ -13,7 +13,8 @@ Cancels are never blocked by anything here.
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 LATCHES = 128
 KILLERS = 4

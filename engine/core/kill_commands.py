@@ -1,7 +1,6 @@
 """KILL and REARM in the step: the latch first, then what it asks for, and again until it is so."""
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.core.kill import (
     ARMED,

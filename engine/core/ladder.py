@@ -8,9 +8,9 @@ question of speed only. It is placed anew, around the best price, when an added 
 """
 
 import numpy as np
-from numba import njit
 
 from engine.core.bits import highest_bit
+from engine.core.compiled import njit
 from engine.core.far_levels import (
     QTY_MASK,
     compact_block,

@@ -6,8 +6,7 @@ gross notional, at the firm and at the strategy. A limit of 0 lets nothing pass.
 
 from enum import IntEnum
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.positions import mark_price, worst_position
 
 

@@ -1,9 +1,8 @@
 """Market data: books, the touch, trades, the bar being built."""
 
-from numba import njit
-
 from engine.core import books
 from engine.core.books import Refusal
+from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.positions import mark_price

@@ -9,7 +9,8 @@ fill up, twice as many are taken into use, in place; the capacity bounds it all.
 """
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 EMPTY = 0
 LANES = 3

@@ -13,8 +13,8 @@ always the sum over its open orders.
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.positions import hold
 
 

@@ -1,7 +1,6 @@
 """Writing the records that a step emits."""
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.core.positions import average_cost, mark_price, unrealised
 

@@ -5,8 +5,8 @@ of a replace, the origin until the venue has answered.
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.positions import mark_price
 
 PARENT = np.dtype(

@@ -5,7 +5,7 @@ division rounds toward the position's cost staying exact: what leaves ``cost`` o
 ``realised``, so that the sum of cash flows is always cost + realised to the last unit.
 """
 
-from numba import njit
+from engine.core.compiled import njit
 
 
 @njit(cache=True)

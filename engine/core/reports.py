@@ -1,8 +1,7 @@
 """What the venue reports of our orders, and what it does to orders, holds and positions."""
 
-from numba import njit
-
 from engine.core.breaks import open_break
+from engine.core.compiled import njit
 from engine.core.events import Break, Kind, Restatement
 from engine.core.executions import NONE, find_execution, note_execution
 from engine.core.orders import (

@@ -4,10 +4,9 @@
 paper and live call this same function.
 """
 
-from numba import njit
-
 from engine.core.bits import lowest_bit
 from engine.core.breaks import resolve_break
+from engine.core.compiled import njit
 from engine.core.events import Command, Kind, Session
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel

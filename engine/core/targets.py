@@ -5,9 +5,8 @@ When the touch has moved away and ``reprice_after`` has passed, it is replaced b
 refusal ends the attempt until the target changes or the next session opens.
 """
 
-from numba import njit
-
 from engine.core.breaks import is_broken
+from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
 from engine.core.kill import CANCEL, DISCONNECT, ONLY_VENUE, PAUSE, kill_level, shares_permitted
 from engine.core.kill import FLATTEN as KILL_FLATTEN

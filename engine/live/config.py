@@ -1,6 +1,7 @@
 """The engine host's configuration file: one JSON object, checked before anything starts."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venue: VenueConfig
     symbols: list[str]
     history: str
-    mode: str = "polite"
+    mode: str = "polite"  # or "busy": the core never sleeps
+    cpu: int | None = None  # that the core's loop is bound to
     fee_per_share: int = 0  # 1/10,000 of the currency
     firm_limits: FirmLimits = FirmLimits()
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
@@ -79,8 +81,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_config(path: Path | str) -> Config:
     """Raises BadInput naming the field that is missing or wrong."""
     config: Config = read_configuration(path, Config, "config")
-    if config.mode != "polite":
-        raise BadInput("bad_config", "mode", config.mode, "polite")
+    if config.mode not in ("polite", "busy"):
+        raise BadInput("bad_config", "mode", config.mode, "polite or busy")
+    if config.cpu is not None and config.cpu not in os.sched_getaffinity(0):
+        raise BadInput("bad_config", "cpu", config.cpu, f"one of {sorted(os.sched_getaffinity(0))}")
     if not config.symbols or len(set(config.symbols)) != len(config.symbols):
         raise BadInput("bad_config", "symbols", config.symbols, "at least one symbol, each once")
     _ = config.venue.itch_addresses  # raises for what is no address

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from engine.core.engine import blob
-from engine.core.events import EVENT, EVENT_BYTES, BlobType, Command, Kind
+from engine.core.events import EVENT, EVENT_BYTES, BlobType, Command, Kind, command_event
 from engine.errors import BadInput
 
 SOCKET = "core.sock"
@@ -65,15 +65,8 @@ def connect(folder: Path) -> socket.socket:
     return client
 
 
-def command_record(command: Command, slot: int) -> np.ndarray:
-    record = np.zeros(1, EVENT)
-    record["instrument"], record["kind"] = -1, Kind.COMMAND
-    record["command"], record["strategy"] = command, slot
-    return record
-
-
 def command_packets(command: Command, slot: int) -> list[bytes]:
-    return [b"R" + command_record(command, slot).tobytes()]
+    return [b"R" + command_event(0, command, slot).tobytes()]
 
 
 def ask(connection: socket.socket, packet: bytes) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import platform
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from engine.core.compiled import njit
 
 _POLYNOMIAL = 0x82F63B78  # 0x1EDC6F41 with its bits reversed
 HARDWARE = platform.machine() in ("x86_64", "AMD64") and llvm.get_host_cpu_features().get("sse4.2", False)

@@ -1,8 +1,8 @@
 """The journal: an append-only folder of segments with one writer and any number of readers.
 
 Records are numbered from 1 over the whole journal. A blob and its cells never straddle two segments, and
-neither does anything else that is appended in one call. The next segment is allocated ahead, so that a
-full disk is found out before there is no room left. Mapped pages survive the process, not the host.
+neither does anything else that is appended in one call. The next segment is made ahead (``engine.live.spare``), so
+that a full disk is found out before there is no room left. Mapped pages survive the process, not the host.
 """
 
 import os
@@ -31,6 +31,7 @@ from engine.live.segment import (
     publish,
     whole_records,
 )
+from engine.live.spare import Spare
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SUFFIX = ".seg"
@@ -89,6 +90,7 @@ class Writer:
         self.number = 0
         self.first = 1
         self.recovery = Recovery(0, 0)
+        self._spare = Spare(self.directory / SPARE, segment_bytes)
 
     @classmethod
     def create(cls, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> "Writer":
@@ -120,7 +122,10 @@ class Writer:
         path, origin = known[-1]
         writer = cls(directory, origin.journal, segment_bytes)
         writer.number, writer.first = origin.number, origin.first
-        _allocate(path, max(path.stat().st_size, segment_bytes))
+        try:
+            allocate(path, max(path.stat().st_size, segment_bytes))
+        except OSError as error:
+            raise writer._full(error) from error
         writer._adopt(Segment(path, writable=True))
         return writer
 
@@ -133,11 +138,6 @@ class Writer:
     def room(self) -> int:
         """Records that still fit the current segment."""
         return int(self.cursor[0]["capacity"] - self.cursor[0]["count"])
-
-    @property
-    def spare_ready(self) -> bool:
-        """Whether the next segment is allocated."""
-        return (self.directory / SPARE).exists()
 
     def make_room(self, records: int) -> None:
         """Begins a new segment unless ``records`` more fit this one. Raises JournalFull or BadInput (too many)."""
@@ -157,36 +157,35 @@ class Writer:
         """Appends EVENT records (or raw cells viewed as EVENT) together; returns the last one's number."""
         self.make_room(len(records))
         segment = self.segment
-        append(segment.header, segment.cells, segment.checksums, self.cursor[0], words_of(records), len(records))
+        append(segment.header, segment.cells, segment.checksums, self.cursor[0], words_of(records), 0, len(records))
         return self.last
 
-    def prepare_spare(self) -> bool:
-        """Allocates the next segment; False when the disk has no room for it."""
-        try:
-            _allocate(self.directory / SPARE, self.segment_bytes)
-        except JournalFull:
-            return False
-        return True
+    def spare_ready(self) -> bool:
+        """Whether the next segment is made; tries again when the disk had no room for it."""
+        return self._spare.ready()
 
     def close(self) -> None:
+        self._spare.close()
         self.segment.close()
 
     def _begin_segment(self, number: int, first: int) -> None:
-        spare = self.directory / SPARE
-        if not spare.exists():
-            _allocate(spare, self.segment_bytes)
-        segment = Segment(spare, writable=True)
-        segment.truncate(0)
+        try:
+            segment = self._spare.take()
+        except OSError as error:
+            raise self._full(error) from error
         segment.stamp(
             Origin(
                 self.journal, number, first, engine_build(), numba.__version__, llvm.get_host_cpu_name(), time.time_ns()
             )
         )
         segment.path = self.directory / f"{number:06d}{SUFFIX}"
-        os.rename(spare, segment.path)
+        os.rename(self.directory / SPARE, segment.path)
         self.segment, self.number, self.first = segment, number, first
         self._set_cursor(0)
-        self.prepare_spare()
+        self._spare.prepare()
+
+    def _full(self, error: OSError) -> JournalFull:
+        return JournalFull(f"{self.directory}: no room for a segment of {self.segment_bytes} bytes ({error.strerror})")
 
     def _adopt(self, segment: Segment) -> None:
         kept = int(whole_records(segment.cells, segment.valid()))
@@ -194,7 +193,7 @@ class Writer:
         segment.truncate(kept)
         self.segment = segment
         self._set_cursor(kept)
-        self.prepare_spare()
+        self._spare.prepare()
 
     def _set_cursor(self, count: int) -> None:
         self.cursor[0] = (count, self.segment.capacity, self.segment.chain(count))
@@ -250,6 +249,19 @@ class Reader:
         except ValueError as error:
             raise JournalDamaged(str(error)) from error
 
+    def verify(self) -> int:
+        """How many records hold by their checksums, from the journal's first to one that does not: a full pass."""
+        self._discover()
+        verified = 0
+        for path, _ in self._known:
+            segment = self._map(path)
+            published = segment.committed
+            held = segment.valid(published)
+            verified += held
+            if held < published:
+                break
+        return verified
+
     def _map(self, path: Path) -> Segment:
         if path not in self._mapped:
             if len(self._mapped) == 2:
@@ -273,10 +285,3 @@ class Reader:
     def _first_number(self) -> int:
         names = sorted(path.stem for path in self.directory.glob("*" + SUFFIX))
         return int(names[0]) if names and names[0].isdigit() else 1
-
-
-def _allocate(path: Path, size: int) -> None:
-    try:
-        allocate(path, size)
-    except OSError as error:
-        raise JournalFull(f"{path.parent}: no room for a segment of {size} bytes ({error.strerror})") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from engine.core.events import EVENT, Command, Kind
+from engine.core.events import Command, Kind, command_event
 from engine.errors import BadInput
 from engine.files import replace_file
 from engine.live.journal import Reader, Writer
@@ -90,8 +90,6 @@ def forget_hang(folder: Path) -> None:
 
 
 def hung_record(kind: int, ts: int) -> np.ndarray:
-    event = np.zeros(1, EVENT)
-    event["ts_event"] = event["ts_recv"] = ts
-    event["instrument"], event["kind"] = -1, Kind.COMMAND
-    event["command"], event["argument"] = Command.HUNG, kind
+    event = command_event(ts, Command.HUNG, -1)
+    event["argument"] = kind
     return event

@@ -12,12 +12,11 @@ import msgspec
 import numpy as np
 
 from engine.core.engine import FIRM, blob
-from engine.core.events import BlobType, Break, Command
+from engine.core.events import BlobType, Break, Command, command_event
 from engine.core.kill import DISCONNECT, KillLevel, Scope
 from engine.core.orders import OrderState
 from engine.core.signature import Signature, decode_signature
 from engine.errors import BadInput
-from engine.live.control import command_record
 from engine.live.pipeline import Pipeline
 from engine.live.scopes import LEVEL_NAMES, LEVELS, checked_level, scope_of
 from engine.messages import KillOrder
@@ -70,7 +69,7 @@ def apply_kills(pipeline: Pipeline, orders: list[KillOrder], venue: str, ts: int
 
 def kill_request(order: KillOrder, *, via: str) -> tuple[np.ndarray, bytes]:
     """The COMMAND record and the signature of ``order``. Raises BadInput for what no signature holds."""
-    header = command_record(Command.REARM if order.level == "armed" else Command.KILL, FIRM)
+    header = command_event(0, Command.REARM if order.level == "armed" else Command.KILL, FIRM)
     header["argument"], header["epoch"] = LEVELS[order.level], order.epoch
     payload = msgspec.json.encode(Signature(order.persons, via, order.scope, order.reason))
     decode_signature(payload)
@@ -79,7 +78,7 @@ def kill_request(order: KillOrder, *, via: str) -> tuple[np.ndarray, bytes]:
 
 def signed(command: Command, signature: Signature, *, ref: int = 0) -> bytes:
     """The packet of a command that a person gives."""
-    header = command_record(command, FIRM)
+    header = command_event(0, command, FIRM)
     header["ref"] = ref
     return b"R" + header.tobytes() + msgspec.json.encode(signature)
 

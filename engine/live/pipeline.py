@@ -6,8 +6,8 @@ The compiled loops here are what the live core and the replay run; the rest is b
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.engine import Engine, blob_cells
 from engine.core.events import EVENT, EVENT_BYTES, Command, Kind
 from engine.core.state import OUTPUTS
@@ -17,7 +17,6 @@ from engine.live.journal import Writer, words_of
 from engine.live.segment import BLOB, append
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
-ORDERS_AT_ONCE = 4096
 COMMAND, HUNG = int(Kind.COMMAND), int(Command.HUNG)
 FIRST_OUTPUT, FIRST_CONTROL = int(Kind.ORDER_NEW), int(Kind.TIMER)
 
@@ -28,24 +27,33 @@ END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
 def drive(states, kernels, inputs, words, start, stop, out, out_words, header, cells, checksums, cursor, orders):
     """Journals and steps ``inputs[start:stop]``; returns (index of the first not taken, orders written).
 
-    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Orders, cancels
-    and replaces that the step emitted are copied to ``orders`` (EVENT). Stops early, before journaling an input, when
-    the segment may lack room for what that input causes or ``orders`` for its orders.
+    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Stops behind an input whose
+    outputs hold orders, cancels or replaces, which are copied to ``orders`` (EVENT[OUTPUTS]), so that they go out
+    before anything else is looked at; and before an input when the segment may lack room for what it causes.
     """
-    made = 0
     for index in range(start, stop):
-        if cursor.capacity - cursor.count < 1 + OUTPUTS or len(orders) - made < OUTPUTS:
-            return index, made
-        append(header, cells, checksums, cursor, words[index : index + 1], 1)
+        if cursor.capacity - cursor.count < 1 + OUTPUTS:
+            return index, 0
+        append(header, cells, checksums, cursor, words, index, 1)
         emitted = step(states[0], kernels, inputs, index, out)
         if emitted:
-            append(header, cells, checksums, cursor, out_words, emitted)
-            for position in range(emitted):
-                kind = out[position].kind
-                if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
-                    orders[made] = out[position]
-                    made += 1
-    return stop, made
+            append(header, cells, checksums, cursor, out_words, 0, emitted)
+            made = _copy_orders(out, emitted, orders)
+            if made:
+                return index + 1, made
+    return stop, 0
+
+
+@njit(cache=True, nogil=True)
+def _copy_orders(out, emitted, orders):
+    """Copies what is for the venue of the first ``emitted`` outputs to ``orders``; how many."""
+    made = 0
+    for position in range(emitted):
+        kind = out[position].kind
+        if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
+            orders[made] = out[position]
+            made += 1
+    return made
 
 
 @njit(cache=True, nogil=True)
@@ -104,8 +112,8 @@ class Pipeline:
     def __init__(self, engine: Engine, writer: Writer) -> None:
         self.engine, self.writer = engine, writer
         self.last_ts = int(engine.state["now"])
-        self._out_words = words_of(engine.outputs)
-        self._orders = np.zeros(OUTPUTS + ORDERS_AT_ONCE, EVENT)
+        self.out_words = words_of(engine.outputs)
+        self.orders = np.zeros(OUTPUTS, EVENT)
 
     def take(self, inputs: np.ndarray) -> np.ndarray:
         """Journals and steps EVENT records whose ``ts_recv`` is set; returns the orders to send, a copy.
@@ -125,15 +133,15 @@ class Pipeline:
                 position,
                 len(inputs),
                 self.engine.outputs,
-                self._out_words,
+                self.out_words,
                 segment.header,
                 segment.cells,
                 segment.checksums,
                 self.writer.cursor[0],
-                self._orders,
+                self.orders,
             )
             if made:
-                sent.append(self._orders[:made].copy())
+                sent.append(self.orders[:made].copy())
         if len(inputs):
             self.last_ts = int(inputs[-1]["ts_recv"])
         return sent[0] if len(sent) == 1 else _joined(sent)

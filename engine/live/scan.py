@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import EVENT_BYTES, BlobType, Kind
 from engine.live.journal import words_of
 from engine.live.segment import BLOB, KIND_SHIFT, KIND_WORD, LENGTH_WORD

@@ -6,8 +6,8 @@ by an array index; Start of Messages (section 1.1, event O) forgets the map of t
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.itch import LENGTHS

@@ -5,8 +5,8 @@ packets, without framing.
 """
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, BrokenTrade, Executed, Rejected, Replaced
@@ -27,6 +27,7 @@ A, B, C, D, E, J, N, P, Q, S, U, X, Y, SPACE = (ord(letter) for letter in "ABCDE
 CANCEL_REJECT = ord("I")
 ENTER_ORDER = ord("O")
 TIF_DAY, TIF_IOC = ord("0"), ord("3")
+QUERY_ANSWER = Q  # Account Query Response
 
 _MINIMUM = np.zeros(256, np.int64)
 for _code, _layout in OUTBOUND_LAYOUTS.items():

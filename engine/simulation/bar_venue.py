@@ -6,8 +6,7 @@ no opens). Acceptance and execution are ordinary order reports and pass through 
 venue's.
 """
 
-from numba import njit
-
+from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.core.orders import leaves, order_by_id
 from engine.core.state import OUTPUTS

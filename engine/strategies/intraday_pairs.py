@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Literal, Self, cast
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray, cfunc
 from pydantic import BaseModel, Field, model_validator
 
+from engine.core.compiled import njit
 from engine.core.events import EVENT, Kind, Session
 from engine.core.kernels import SIGNATURE
 from engine.core.signals.instruments import touch_price
@@ -254,7 +255,7 @@ def _report(memory, instruments, out):
     return written
 
 
-@njit(cache=True)
+@njit(cache=True, allocates=True)
 def _take_formation(artifact, memory, lookback):
     """Follows the new pairs from nothing. One that is formed again keeps what is held; of the others the legs close."""
     signals = memory.signals

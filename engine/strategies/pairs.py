@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Self, cast
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray, cfunc
 from pydantic import BaseModel, Field, model_validator
 
+from engine.core.compiled import njit
 from engine.core.events import EVENT, PRICE_SCALE, Kind, Session
 from engine.core.kernels import SIGNATURE
 from engine.core.signals.moments import LEAST_VARIANCE, rolling_add, rolling_dtype, rolling_start, rolling_variance
@@ -133,7 +134,7 @@ def _decide(event, market, parameters, artifact, memory, out):
     return _emit_targets(memory, len(market), out, written)
 
 
-@njit(cache=True)
+@njit(cache=True, allocates=True)
 def _take_formation(artifact, memory, lookback):
     """Follows the new pairs. A pair that is formed again keeps its stance; of the others the legs close."""
     before = memory.pair.copy()

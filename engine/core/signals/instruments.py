@@ -12,8 +12,8 @@ Prices are float, in the currency. Every field is 0 until it is known.
 import math
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.events import PRICE_SCALE
 
 DAY_NS = 23_400 * 1_000_000_000  # a trading day

@@ -11,7 +11,8 @@ which the half-life of a deviation is -ln 2 / ln(1 + slope), in values.
 import math
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 LAPS = 16
 

@@ -14,8 +14,8 @@ import math
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.signals.moments import (
     EXPONENTIAL,
     LEAST_VARIANCE,

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from engine.core.compiled import njit
 from engine.core.signals.windows import PANES, WINDOW_STATE, Aggregate, window_add, window_value
 from engine.errors import BadInput
 

@@ -8,7 +8,8 @@ by more than ``span - span / PANES`` and never by ``span`` or more.
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
+
+from engine.core.compiled import njit
 
 PANES = 16
 

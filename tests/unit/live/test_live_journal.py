@@ -1,9 +1,12 @@
 """The journal keeps what was appended, in order, and recovers the whole records before a torn end."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from engine.core.events import EVENT, BlobType, Kind
 from engine.errors import BadInput
 from engine.live import crc32c as checksum_module
 from engine.live.crc32c import crc32c
-from engine.live.journal import JournalDamaged, Reader, Writer
+from engine.live.journal import JournalDamaged, JournalFull, Reader, Writer
 from engine.live.segment import BLOCK_BYTES, HEADER_BYTES
 
 SMALL = HEADER_BYTES + 8 * BLOCK_BYTES  # 120 records
@@ -177,6 +180,65 @@ def test_damage_before_the_end_is_an_error_that_names_the_segment(tmp_path):
     path.write_bytes(content)
     with pytest.raises(JournalDamaged, match="000001.seg: record 2"):
         read_all(tmp_path)
+
+
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """The operating system refuses to make a file longer, as it does on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_without_room_for_the_next_segment_the_writer_says_so_and_fills_the_one_it_has(tmp_path):
+    writer = Writer.create(tmp_path, segment_bytes=SMALL)
+    assert writer.spare_ready()
+    with no_file_longer_than(SMALL - 1):
+        writer.append(events(1, 120))
+        writer.append(events(121, 1))  # the segment that was made ahead
+        assert not writer.spare_ready()
+        writer.append(events(122, 119))
+        with pytest.raises(JournalFull, match="no room for a segment"):
+            writer.append(events(241, 1))
+    assert writer.last == 240
+    assert writer.spare_ready()
+    writer.append(events(241, 1))
+    assert read_all(tmp_path)["deadline"].tolist() == list(range(1, 242))
+
+
+def test_opening_without_room_to_complete_the_last_segment_leaves_it_as_it_is(tmp_path):
+    content, end = written(tmp_path)
+    directory = tmp_path / "cut"
+    directory.mkdir()
+    (directory / "000001.seg").write_bytes(content[:end])
+    with no_file_longer_than(SMALL - 1), pytest.raises(JournalFull, match="no room for a segment"):
+        Writer.open(directory, segment_bytes=SMALL)
+    assert (directory / "000001.seg").read_bytes() == content[:end]
+
+
+def test_a_file_left_by_a_segment_that_was_never_taken_does_not_come_into_the_journal(tmp_path):
+    (tmp_path / "next").write_bytes(b"\xff" * (SMALL + 4096))
+    writer = Writer.create(tmp_path, segment_bytes=SMALL)
+    writer.append(events(1, 2))
+    writer.close()
+    assert (tmp_path / "000001.seg").stat().st_size == SMALL
+    assert Writer.open(tmp_path, segment_bytes=SMALL).last == 2
+
+
+def test_verifying_counts_the_records_before_the_first_that_does_not_hold(tmp_path):
+    writer = Writer.create(tmp_path, segment_bytes=SMALL)
+    writer.append(events(1, 120))
+    writer.append(events(121, 20))
+    writer.close()
+    assert Reader(tmp_path).verify() == 140
+    path = tmp_path / "000002.seg"
+    content = bytearray(path.read_bytes())
+    content[HEADER_BYTES + 64 * (1 + 7)] ^= 1
+    path.write_bytes(content)
+    assert Reader(tmp_path).verify() == 127
 
 
 def test_a_reader_follows_a_writer_in_another_process(tmp_path):

@@ -5,14 +5,13 @@ import pytest
 from live_world import SEGMENT, SYMBOLS, blobs, load, new_pipeline, opened, record, wanted
 
 from engine.core.engine import Engine
-from engine.core.events import Command, Kind
+from engine.core.events import Command, Kind, command_event
 from engine.core.kill import KillLevel, kill_level
 from engine.core.signature import Signature
 from engine.core.state import StrategyState
 from engine.errors import BadInput
 from engine.live import carry_over as carry_over_module
 from engine.live.carry_over import carry_over
-from engine.live.control import command_record
 from engine.live.journal import Reader, Writer
 from engine.live.kill_latch import add_to_latch_file, find_hang, hung_record, note_hang, read_latch_file
 from engine.live.kill_watch import KillWatch
@@ -56,7 +55,7 @@ def killed(level, scope="firm", epoch=0, persons=("ada",), reason="too fast"):
 
 
 def resolve(pipeline, symbol, value, person="rhea"):
-    header = command_record(Command.RESOLVE_BREAK, -1)
+    header = command_event(0, Command.RESOLVE_BREAK, -1)
     header["ref"], header["ts_recv"] = value, pipeline.last_ts
     payload = msgspec.json.encode(Signature([person], "host", f"symbol:{symbol}"))
     return take_person_command(pipeline, header, payload, VENUE, lambda orders: None)
