@@ -16,7 +16,7 @@ from engine.core.capacities import STRATEGIES
 from engine.core.events import Action, Kind
 from engine.errors import BadInput, MissingPrerequisite
 from engine.live.config import load_config
-from engine.live.control import ask, record_packets
+from engine.live.control import ask_core, record_packets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise BadInput("symbol", "--symbol", arguments.symbol, "one of the configuration's symbols")
     packets = _packets(arguments, config.symbols.index(arguments.symbol))
     try:
-        ask(config.folder, packets)
+        ask_core(config.folder, packets)
     except OSError as error:
         raise MissingPrerequisite("core", f"python -m engine run --config {arguments.config}") from error
     return {"ok": True, "action": arguments.action, "symbol": arguments.symbol}

@@ -12,7 +12,7 @@ from engine.core.events import Command
 from engine.core.limit_names import Level
 from engine.errors import BadInput, MissingPrerequisite
 from engine.live.config import load_config
-from engine.live.control import ask, command_packets
+from engine.live.control import ask_core, command_packets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         Command.REENABLE, arguments.slot, level=int(level), argument=index, person=arguments.person
     )
     try:
-        ask(config.folder, packets)
+        ask_core(config.folder, packets)
     except OSError as error:
         raise MissingPrerequisite("core", f"python -m engine run --config {arguments.config}") from error
     return {"ok": True, "level": arguments.level, "person": arguments.person}

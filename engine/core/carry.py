@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from engine.core.capacities import LOTS
+from engine.core.kill import KILLERS, LATCHES
 from engine.core.orders import LAST_OPEN, ORDER, PENDING_NEW
 from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
 from engine.errors import BadInput
@@ -47,12 +48,30 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     mark: int = 0  # Mark: how a sell was marked
 
 
+class CarriedLatch(msgspec.Struct, frozen=True):
+    """One of the kill ladder (``engine.core.kill``); ``level`` 0 for one that was re-armed."""
+
+    scope: int
+    key: int
+    level: int
+    epoch: int
+    killers: list[int]
+
+
+class CarriedBreak(msgspec.Struct, frozen=True):
+    instrument: int  # -1: of all
+    code: int
+    value: int
+
+
 class Carried(msgspec.Struct, frozen=True):
     journal: str  # the earlier one
     next_order_id: int
     next_parent: int
     positions: list[CarriedPosition]
     orders: list[CarriedOrder]
+    latches: list[CarriedLatch] = []
+    breaks: list[CarriedBreak] = []
 
 
 def decode_carried(payload: bytes) -> Carried:
@@ -70,6 +89,11 @@ def decode_carried(payload: bytes) -> Carried:
     for held in carried.positions:
         if held.lots and (len(held.lots) > LOTS or sum(qty for qty, _ in held.lots) != held.position):
             raise BadInput("carried", "positions", held.lots, f"at most {LOTS} lots that make up the position")
+    if len(carried.latches) > LATCHES or any(len(row.killers) != KILLERS for row in carried.latches):
+        raise BadInput("carried", "latches", len(carried.latches), f"at most {LATCHES} with {KILLERS} killers each")
+    for broken in carried.breaks:
+        if not -1 <= broken.instrument < INSTRUMENTS:
+            raise BadInput("carried", "breaks", broken.instrument, "an instrument in range")
     for order in carried.orders:
         if not (PENDING_NEW <= order.state <= LAST_OPEN and 0 < order.order_id < carried.next_order_id):
             raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
@@ -92,6 +116,10 @@ def carry_in(state: Any, carried: Carried) -> None:
     open_shares = {order.order_id: order.qty - order.filled for order in carried.orders}
     for order in sorted(carried.orders, key=lambda order: order.order_id):
         _carry_order(state, order, open_shares.get(order.origin, 0))
+    _carry_kills(state["kills"], carried.latches)
+    for one in carried.breaks:
+        broken = state["unexplained"] if one.instrument < 0 else state["breaks"][one.instrument]
+        broken["code"], broken["value"] = one.code, one.value
     loaded = state["slots"]["state"] != StrategyState.NONE
     state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
 
@@ -101,6 +129,15 @@ def _fill_lots(ring: Any, row: CarriedPosition) -> None:
     ring["first"], ring["count"] = 0, len(lots)
     for index, (qty, cost) in enumerate(lots):
         ring["qty"][index], ring["cost"][index] = qty, cost
+
+
+def _carry_kills(kills: Any, latches: list[CarriedLatch]) -> None:
+    for index, row in enumerate(latches):
+        latch = kills["latches"][index]
+        latch["scope"], latch["key"], latch["level"], latch["epoch"] = row.scope, row.key, row.level, row.epoch
+        latch["killers"] = row.killers
+    kills["count"], kills["latched"] = len(latches), sum(row.level > 0 for row in latches)
+    kills["epoch"] = max((row.epoch for row in latches), default=0)
 
 
 def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:

@@ -23,6 +23,7 @@ from engine.core.limit_tables import (
 from engine.core.recount import recount_states
 from engine.core.risk_record import LEVEL, LOT_RING, STRATEGY_LEVELS
 from engine.core.schedules import PLAN_SHARES, SCHEDULE, check_schedule
+from engine.core.signature import decode_signature, signers_of
 from engine.core.state import (
     ARTIFACT_BYTES,
     INSTRUMENTS,
@@ -41,11 +42,16 @@ FIRM = -1  # the ``strategy`` of a LIMITS blob that bounds the whole firm
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital."""
+    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital, whose it is.
+
+    ``desk_key`` and ``strategy_key`` are digests (``engine.core.signature.digest_of``) of names, 0 for none.
+    """
 
     kernel: int
     interests: frozenset[Kind]
     capital: int
+    desk_key: int = 0
+    strategy_key: int = 0
 
 
 def blob(blob_type: BlobType, payload: bytes, *, strategy: int, ts: int) -> np.ndarray:
@@ -105,11 +111,12 @@ class Engine:
         self.state["timer_interval"] = timer_interval
         self.state["reprice_after"] = reprice_after
 
-    def apply(self, events: np.ndarray, index: int = 0) -> np.ndarray:
+    def apply(self, events: np.ndarray, index: int = 0, *, kernels: bool = True) -> np.ndarray:
         """Steps one record of ``events`` (EVENT array; not a BLOB) and returns what it emitted (a view)."""
-        return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
+        woken = self.kernels if kernels else np.zeros_like(self.kernels)
+        return self.outputs[: apply(self.record, woken, events, index, self.outputs)]
 
-    def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
+    def apply_blob(self, header: np.ndarray, payload: bytes, *, kernels: bool = True) -> np.ndarray:
         """Takes a blob over: instruments, settings, fees, manifest, parameters, limits, plan, artifact, the carried.
 
         Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
@@ -131,6 +138,8 @@ class Engine:
         elif blob_type is BlobType.SYMBOL_CHANGE:
             change = json.loads(payload)
             self._change_symbol(change["instrument"], change["symbol"])
+        elif blob_type is BlobType.SIGNATURE:
+            self.state["signers"] = signers_of(decode_signature(payload))
         elif blob_type is BlobType.LIMITS and strategy == FIRM:
             bundle = decode_bundle(payload)
             fill_bundle(self.state, bundle, int(record["digest"]), self.instruments)
@@ -148,7 +157,7 @@ class Engine:
             self._fill(strategy, "parameters", payload, PARAMETER_BYTES)
         else:
             self._fill(strategy, "artifact", payload, ARTIFACT_BYTES)
-            return self.apply(header)
+            return self.apply(header, kernels=kernels)
         return self.outputs[:0]
 
     def free_slot(self) -> int:
@@ -237,6 +246,7 @@ class Engine:
         wakes &= ~(1 << strategy)
         wakes[sorted(loaded.interests)] |= 1 << strategy
         slot["capital"] = loaded.capital
+        slot["desk_key"], slot["strategy_key"] = loaded.desk_key, loaded.strategy_key
         slot["state"] = StrategyState.LOADING
         self.kernels[strategy] = loaded.kernel
         self.manifests[strategy] = manifest

@@ -61,6 +61,7 @@ class Kind(IntEnum):
     FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
     SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
+    KILL = 67  # code: KillLevel that holds from here on, scope: Scope, ref: its key, epoch
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -162,8 +163,11 @@ class Command(IntEnum):
     PAUSE = 2  # no new orders; working ones are cancelled
     STOP = 3  # working orders are cancelled, the kernel is no longer called, positions stay
     FLATTEN = 4  # every target becomes zero; reduces only; stops when flat
-    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; a person has looked at it
+    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; ref: the break's value as a person saw it
     REENABLE = 6  # level (and argument: the desk or the instrument) trades on after repeated executions; by ``person``
+    KILL = 7  # argument: KillLevel, scope: Scope, ref: its key, epoch; see engine.core.kill
+    REARM = 8  # scope, ref, epoch; by two persons (the SIGNATURE before it)
+    HUNG = 9  # a kernel that the record before this one woke never came back: replay does not call it
 
 
 class BlobType(IntEnum):
@@ -177,6 +181,7 @@ class BlobType(IntEnum):
     VENUE_FEES = 8  # JSON: for each venue [money a share that adds, a share that takes]; negative is a rebate
     SYMBOL_CHANGE = 9  # JSON: {"instrument": index, "symbol": its new name}
     PLAN = 10  # one SCHEDULE record (engine.core.schedules) by which the strategy's parents are worked; empty: none
+    SIGNATURE = 11  # JSON of engine.core.signature: who gives the command that follows
 
 
 _HEADER = {
@@ -194,10 +199,10 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
     + ("unrealised", "order_state", "gaps", "outliers", "numerator", "due"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
-    + ("denominator", "planned"),
+    + ("denominator", "planned", "scope"),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
     + ("duplicates", "latency_p99", "person", "amount", "done"),
-    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max"),
+    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max", "epoch"),
 }
 
 

@@ -20,6 +20,7 @@ from engine.core.orders import (
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
 from engine.core.positions import book_at_fee, fee_a_share
 from engine.core.state import Anomaly, StrategyState
+from engine.core.targets import cancel_order
 
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
 REJECTED, REPLACED, CANCEL_REJECTED = int(Kind.REJECTED), int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
@@ -316,5 +317,5 @@ def on_order_session(state, out, event):
             cancelled = order.state == PENDING_CANCEL
             _end(state, out, order, REPORT_CANCELED if cancelled else REPORT_REJECTED, event.kind, 0)
             state.parents[order.strategy, order.instrument].refused = 0
-        elif order.state == PENDING_CANCEL:
-            move(order, REPORT_CANCEL_IN_DOUBT)
+        elif order.state == PENDING_CANCEL and move(order, REPORT_CANCEL_IN_DOUBT):
+            cancel_order(state, out, order)

@@ -14,6 +14,7 @@ from engine.core.events import Command, Kind, Session
 from engine.core.exposure import hear
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
+from engine.core.kill_commands import keep_killed, on_kill, on_rearm
 from engine.core.limit_names import Level
 from engine.core.market import on_market_data, on_session
 from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
@@ -47,10 +48,11 @@ RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
 REENABLE = int(Command.REENABLE)
 FIRM, DESK = int(Level.FIRM), int(Level.DESK)
 STRATEGY, SYMBOL = int(Level.STRATEGY), int(Level.SYMBOL)
+KILL, REARM, HUNG = int(Command.KILL), int(Command.REARM), int(Command.HUNG)
 RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
-KERNEL_FAULT = int(Anomaly.KERNEL_FAULT)
+KERNEL_FAULT, KERNEL_HUNG = int(Anomaly.KERNEL_FAULT), int(Anomaly.KERNEL_HUNG)
 TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
 NO_PERSON, ACTION_REFUSED = int(Anomaly.NO_PERSON), int(Anomaly.ACTION_REFUSED)
 
@@ -82,12 +84,15 @@ def step(state, kernels, events, index, out):
         on_stale(state, event)
     elif kind == ORDER_SESSION:
         on_order_session(state, out, event)
+        keep_killed(state, out)
     elif ACCEPTED <= kind <= RESTATED:
         instrument = on_report(state, out, event)
         if instrument >= 0:
             work_instrument(state, out, instrument)
     elif kind == COMMAND:
         _on_command(state, out, event)
+        if event.command == KILL:
+            wakes = 0  # room for a cancel of every order there is
     elif kind == TIMER:
         _on_timer(state, out)
     elif kind == CORPORATE_ACTION:
@@ -176,11 +181,32 @@ def _complete(state, record, strategy):
 @njit(cache=True)
 def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
-        resolve_break(state, out, event.argument)
-        return
-    if event.command == REENABLE:
+        resolve_break(state, out, event.argument, event.ref)
+    elif event.command == KILL:
+        on_kill(state, out, event)
+    elif event.command == REARM:
+        on_rearm(state, out, event)
+    elif event.command == HUNG:
+        _on_hung(state, out, event.argument)
+    elif event.command == REENABLE:
         _on_reenable(state, out, event)
-        return
+    else:
+        _on_strategy_command(state, out, event)
+    state.signers[:] = 0
+
+
+@njit(cache=True)
+def _on_hung(state, out, kind):
+    """Faults every strategy that a record of ``kind`` wakes: which of their kernels it was, nobody can say."""
+    for strategy in range(len(state.slots)):
+        if (state.wakes[kind] >> strategy) & 1 and RUNNING <= state.slots[strategy].state <= FLATTENING:
+            emit_anomaly(state, out, KERNEL_HUNG, -1, kind, strategy)
+            cancel_working(state, out, strategy)
+            set_strategy_state(state, out, strategy, FAULTED)
+
+
+@njit(cache=True)
+def _on_strategy_command(state, out, event):
     strategy = event.strategy
     slot = state.slots[strategy]
     if slot.state == NONE or slot.state == FAULTED and event.command == START:
@@ -225,8 +251,9 @@ def _on_reenable(state, out, event):
 
 @njit(cache=True)
 def _on_timer(state, out):
-    """Works what a schedule has released with time alone, marks every strategy to market, and says when it wants to be
-    woken next."""
+    """Works what a schedule has released with time alone, marks every strategy to market, keeps what is killed so, and
+    says when it wants to be woken next."""
+    keep_killed(state, out)
     for slot in range(len(state.scheduled)):
         owner = state.scheduled[slot] - 1
         if owner >= 0:

@@ -11,6 +11,8 @@ from engine.core.activity import note_cancel, note_sent
 from engine.core.breaks import is_broken
 from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
+from engine.core.kill import CANCEL, DISCONNECT, ONLY_VENUE, PAUSE, kill_level, shares_permitted
+from engine.core.kill import FLATTEN as KILL_FLATTEN
 from engine.core.limit_names import MARK_SHIFT
 from engine.core.limits import NONE, check_order, passes_by_itself, sale_mark
 from engine.core.orders import (
@@ -38,6 +40,7 @@ VENUE = 0  # the only one there is yet
 OPEN = int(Phase.OPEN)
 RUNNING = int(StrategyState.RUNNING)
 FLATTENING = int(StrategyState.FLATTENING)
+NO_STRATEGY = int(StrategyState.NONE)
 ORDER_TABLE_FULL = int(Anomaly.ORDER_TABLE_FULL)
 
 
@@ -67,42 +70,50 @@ def _may_trade(state, instrument):
 @njit(cache=True)
 def _work_target(state, out, strategy, instrument):
     running = state.slots[strategy].state
-    if running != RUNNING and running != FLATTENING:  # noqa: PLR1714 - two comparisons, where numba makes a loop
+    if running == NO_STRATEGY:
         return
+    level = kill_level(state, strategy, instrument, ONLY_VENUE)
+    if level in (PAUSE, CANCEL, DISCONNECT):
+        return  # what is to be cancelled there, the kill and each timer after it ask for
+    if running != RUNNING and running != FLATTENING and level != KILL_FLATTEN:  # noqa: PLR1714
+        return
+    at_once = level == KILL_FLATTEN  # no schedule holds that up
     parent = state.parents[strategy, instrument]
-    wanted = parent.target - state.positions[strategy, instrument].position
+    wanted = shares_permitted(level, parent.target, state.positions[strategy, instrument].position)
     market = state.market[instrument]
     if parent.child:
-        _review_child(state, out, parent, market, wanted)
+        _review_child(state, out, parent, market, wanted, at_once)
         return
     if parent.retry_at and state.now >= parent.retry_at:
         parent.refused = parent.retry_at = 0
     if wanted == 0:
         end_schedule(state, out, strategy, instrument)
-    if wanted == 0 or parent.refused or parent.id == 0:
+    if wanted == 0 or parent.refused or (parent.id == 0 and not at_once):
         return
     side = 1 if wanted > 0 else -1
     touch = market.ask if side > 0 else market.bid
     if touch > 0:
-        qty = shares_to_send(state, out, strategy, instrument, abs(wanted), 0)
+        qty = abs(wanted) if at_once else shares_to_send(state, out, strategy, instrument, abs(wanted), 0)
         if qty > 0:
             _send_child(state, out, strategy, instrument, side, qty, touch)
 
 
 @njit(cache=True)
-def _review_child(state, out, parent, market, wanted):
+def _review_child(state, out, parent, market, wanted, at_once):
     """Cancels the child when it points the wrong way, replaces it when it rests behind a touch that has moved."""
     order = state.orders[order_by_id(state.orders, parent.child)]
-    if wanted * order.side <= 0 or is_over(state, order.strategy, order.instrument):
+    if wanted * order.side <= 0 or (not at_once and is_over(state, order.strategy, order.instrument)):
         cancel_order(state, out, order)
         return
     touch = market.ask if order.side > 0 else market.bid
     moved_away = touch > 0 and (touch - order.price) * order.side > 0
     waited = state.now - order.sent_at >= state.reprice_after
     if moved_away and waited and not parent.refused and (order.state == LIVE or order.state == PARTIALLY_FILLED):
-        working = min(leaves(order), abs(wanted))
-        more = shares_to_send(state, out, order.strategy, order.instrument, abs(wanted), working)
-        _replace_child(state, out, parent, order, working + more, touch)
+        qty = abs(wanted)
+        if not at_once:
+            working = min(leaves(order), qty)
+            qty = working + shares_to_send(state, out, order.strategy, order.instrument, qty, working)
+        _replace_child(state, out, parent, order, qty, touch)
 
 
 @njit(cache=True)

@@ -19,14 +19,16 @@ import numpy as np
 
 from engine.core.adjustments import pay_dividend, split_position
 from engine.core.capacities import LOTS, VENUES
-from engine.core.carry import Carried, CarriedOrder, CarriedPosition
+from engine.core.carry import Carried, CarriedBreak, CarriedLatch, CarriedOrder, CarriedPosition
 from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import Action, BlobType, Kind, Session
+from engine.core.kill import KILLERS, KillLevel
 from engine.core.limit_names import MARK_SHIFT
 from engine.core.limit_tables import decode_bundle, decode_strategy_limits
 from engine.core.orders import OrderState
 from engine.core.positions import apply_fill, apply_to_lots, fee_a_share
 from engine.core.risk_record import LOT_RING, VENUE_FEE
+from engine.core.signature import decode_signature, signers_of
 from engine.core.state import INSTRUMENTS, POSITION, STRATEGIES
 from engine.errors import BadInput
 from engine.live.journal import Reader, Writer
@@ -51,7 +53,7 @@ class Estate:
 
     _WANTED = frozenset(
         {Kind.SESSION, Kind.ACCEPTED, Kind.CANCELED, Kind.REPLACED, Kind.FILL, Kind.FILL_BUSTED, Kind.ORDER_DONE}
-        | {Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.ORDER_REPLACE}
+        | {Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.ORDER_REPLACE, Kind.BREAK, Kind.KILL}
         | {Kind.CORPORATE_ACTION, Kind.ADJUSTMENT}
     )
 
@@ -62,6 +64,9 @@ class Estate:
         self._positions = np.zeros((STRATEGIES, INSTRUMENTS), POSITION)
         self._lots = np.zeros((STRATEGIES, INSTRUMENTS), LOT_RING)
         self._orders: dict[int, dict[str, int]] = {}
+        self._latches: dict[tuple[int, int], CarriedLatch] = {}
+        self._breaks: dict[int, CarriedBreak] = {}
+        self._signer = 0
         self._fee, self._venue_fees = 0, np.zeros(VENUES, VENUE_FEE)
         self._date = 0
         self._next_order_id = self._next_parent = 1
@@ -94,10 +99,13 @@ class Estate:
             CarriedOrder(order_id=order_id, **{name: order[name] for name in names})
             for order_id, order in self._orders.items()
         ]
-        return Carried(journal, self._next_order_id, self._next_parent, positions, orders)
+        latches, breaks = list(self._latches.values()), list(self._breaks.values())
+        return Carried(journal, self._next_order_id, self._next_parent, positions, orders, latches, breaks)
 
     def _blob(self, found: Blob) -> None:
         self.last_ts = max(self.last_ts, int(found.header[0]["ts_recv"]))
+        if found.blob_type is BlobType.SIGNATURE:
+            self._signer = int(signers_of(decode_signature(found.payload))[0])
         if found.blob_type is BlobType.SETTINGS:
             self._fee = int(msgspec.json.decode(found.payload)["fee_per_share"])
         if found.blob_type is BlobType.VENUE_FEES:
@@ -122,6 +130,8 @@ class Estate:
 
     def _take_over(self, earlier: Carried) -> None:
         self._next_order_id, self._next_parent = earlier.next_order_id, earlier.next_parent
+        self._latches = {(latch.scope, latch.key): latch for latch in earlier.latches}
+        self._breaks = {broken.instrument: broken for broken in earlier.breaks}
         for row in earlier.positions:
             position = self._positions[row.strategy, row.instrument]
             for name in _CARRIED_FIELDS:
@@ -139,6 +149,10 @@ class Estate:
         if kind is Kind.SESSION:
             if int(record["code"]) == Session.START_OF_MESSAGES:
                 self._date = int(record["date"])
+        elif kind is Kind.BREAK:
+            self._break(record)
+        elif kind is Kind.KILL:
+            self._kill(record)
         elif kind is Kind.ORDER_NEW:
             self._order_new(record, order_id, int(record["qty"]), int(record["ref"]))
         elif kind is Kind.ORDER_REPLACE:
@@ -156,6 +170,21 @@ class Estate:
             self._order_done(order_id)
         elif order_id in self._orders:
             self._move(kind, record, self._orders[order_id])
+
+    def _break(self, record: Any) -> None:
+        instrument, code, value = (int(record[name]) for name in ("instrument", "code", "value"))
+        self._breaks.pop(instrument, None)
+        if code:
+            self._breaks[instrument] = CarriedBreak(instrument, code, value)
+
+    def _kill(self, record: Any) -> None:
+        scope, key, level, epoch = (int(record[name]) for name in ("scope", "ref", "code", "epoch"))
+        before = self._latches.get((scope, key))
+        killers = [killer for killer in before.killers if killer] if before and level != KillLevel.ARMED else []
+        if level != KillLevel.ARMED and self._signer not in killers:
+            killers = [*killers[: KILLERS - 1], self._signer]
+        killers += [0] * (KILLERS - len(killers))
+        self._latches[scope, key] = CarriedLatch(scope, key, level, epoch, killers)
 
     def _order_new(self, record: Any, order_id: int, qty: int, parent: int) -> None:
         self._next_order_id = max(self._next_order_id, order_id + 1)
