@@ -150,7 +150,7 @@ class _Core:
         """Orders straight into the table: what sends orders otherwise holds one a strategy and instrument."""
         orders, slot = np.zeros(count, EVENT), 0
         for index in range(count):
-            slot = open_order(self.state, 0, index % len(SYMBOLS), 1, 1, PRICE, 0)
+            slot = open_order(self.state, 0, index % len(SYMBOLS), 1, 1, PRICE, 0, 0, 0)
             orders[index]["kind"], orders[index]["side"], orders[index]["instrument"] = Kind.ORDER_NEW, 1, index % 2
             orders[index]["order_id"] = self.state["orders"][slot]["order_id"]
             orders[index]["price"], orders[index]["qty"] = PRICE, 1
