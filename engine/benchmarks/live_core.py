@@ -16,8 +16,8 @@ import msgspec
 from engine import PACKAGE
 from engine.benchmarks import many_pairs
 from engine.core.clock import SESSION_SHARE, SessionClock
-from engine.core.engine import limits_record
 from engine.core.events import BlobType, Command
+from engine.core.limit_tables import strategy_limits
 from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
 from engine.messages import DataContract, LimitEnvelope, Manifest
 from engine.protocols import itch, moldudp64, ouch
@@ -110,7 +110,7 @@ class LiveCore:
         manifest = Manifest("d", "v", STRATEGY, "0" * 64, {}, ENVELOPE, DataContract("none", "0" * 64), "sim", 10**12)
         slot = int(self._ask(blob_packets(BlobType.MANIFEST, msgspec.json.encode(manifest), CHOOSE_SLOT))["slot"])
         for blob_type, payload in (
-            (BlobType.LIMITS, limits_record(ENVELOPE)),
+            (BlobType.LIMITS, strategy_limits(ENVELOPE)),
             (BlobType.PARAMETERS, many_pairs.parameters(**parameters)),
             (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), pairs).tobytes()),
         ):

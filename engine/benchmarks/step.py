@@ -7,7 +7,7 @@ the datagram being at hand, before its first byte is looked at, to the moment at
 it is the loop's own stamp. A venue in the same process (`order_port`) accepts and executes every order before the next
 message; its reports take the live way too and are not timed as orders, but are within ``msgs_per_s``.
 
-Every limit stands at a finite value. Before anything is timed, each limit of the strategy is brought in turn to 1 until
+Every limit stands at a finite value. Before anything is timed, each of PROVOKED is brought in turn to 0 until
 an order is refused for it, and back: ``rejects`` counts refusals by limit.
 
 The peer is the jitter of the machine: the same stamps in the same run around nothing.
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine.benchmarks import itch_file, many_pairs
@@ -31,8 +32,9 @@ from engine.core.clock import SESSION_SHARE, SessionClock
 from engine.core.compiled import njit
 from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus, command_event
-from engine.core.limits import Level, Limit
-from engine.core.state import INSTRUMENTS, LIMITS, OUTPUTS
+from engine.core.limit_names import MEASURED, Level, Limit
+from engine.core.limit_tables import StrategyLimits, canonical_bytes, firm_limits, limits_within
+from engine.core.state import INSTRUMENTS, OUTPUTS
 from engine.errors import BadInput
 from engine.live.compiled_loop import GO_ON, PACKETS, ROOM, drive_inputs, take_packet, take_stream
 from engine.live.feed import MarketFeed
@@ -42,6 +44,7 @@ from engine.live.loop import Loop
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
+from engine.messages import LimitEnvelope
 from engine.strategies import intraday_pairs
 from engine.strategies.intraday_pairs import MEMORY
 
@@ -50,6 +53,24 @@ JITTER_SAMPLES = 1_000_000
 ONE_MESSAGE = 1  # bytes of a datagram: less than any message needs
 LEG_NOTIONAL = 1_000
 FINITE = 10**14  # shares or 1/10,000: far above what is traded, and checked all the same
+ENVELOPE = LimitEnvelope(FINITE, FINITE, FINITE, FINITE)
+# The strategy's limits that orders of this run meet when nothing is allowed, and the refusal of each.
+PROVOKED = {
+    "max_order_qty": "order_qty",
+    "max_order_notional": "order_notional",
+    "max_from_reference_bps": "collar_reference",
+    "max_duplicate_orders": "duplicate_orders",
+    "max_long_qty": "long_position",
+    "max_short_qty": "short_position",
+    "max_gross_notional": "gross_notional",
+    "max_net_notional": "net_notional",
+    "max_concentration_notional": "concentration",
+    "max_day_loss": "day_loss",
+    "max_drawdown": "drawdown",
+    "max_orders_per_s": "order_rate",
+    "max_messages_per_s": "message_rate",
+    "max_executions": "executions",
+}
 WARM_UP = 200_000  # messages
 LOOK_EVERY, PATIENCE = 2_000, 50  # messages to a look for a refusal, looks at most
 SESSION_SECONDS = 23_400
@@ -82,7 +103,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     ours, peer = percentiles(latencies), percentiles(jitter)
     return {
         "bench": "step",
-        "ok": sum(count > 0 for count in rejects.values()) >= len(LIMITS.names or ()),
+        "ok": all(rejects[name] > 0 for name in PROVOKED.values()),
         "ours": ours["p50_ns"],
         "peer": peer["p50_ns"],
         "ratio": round(ours["p50_ns"] / max(peer["p50_ns"], 1), 1),
@@ -97,7 +118,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "msgs_per_s": round(messages / seconds),
         "pairs": arguments.pairs,
         "pairs_per_message": round(updates / messages, 3),
-        "checks_per_order": len(Level) * len(LIMITS.names or ()),
+        "checks_per_order": len(Level) * MEASURED,
         "rejects": rejects,
     }
 
@@ -130,7 +151,7 @@ class _Bench:
         strategy = many_pairs.parameters(entry=1.0, exit=0.25, stop=50.0, leg_notional=LEG_NOTIONAL)
         for blob_type, slot, payload in (
             (BlobType.INSTRUMENTS, FIRM, json.dumps(names).encode()),
-            (BlobType.LIMITS, FIRM, _limits()),
+            (BlobType.LIMITS, FIRM, firm_limits(ENVELOPE)),
             (BlobType.MANIFEST, 0, b"{}"),
             (BlobType.LIMITS, 0, _limits()),
             (BlobType.PARAMETERS, 0, strategy),
@@ -187,10 +208,10 @@ class _Bench:
                 self._pipeline.writer.make_room(1 + OUTPUTS)
 
     def provoke_rejects(self) -> dict[str, int]:
-        """Refusals by limit, each limit of the strategy brought in turn to 1 until there is one, and back."""
+        """Refusals by limit, each limit of PROVOKED brought in turn to 0 until there is one, and back."""
         counted = dict.fromkeys((limit.name.lower() for limit in Limit if limit is not Limit.NONE), 0)
-        for name in LIMITS.names or ():
-            self._load(BlobType.LIMITS, _limits(**{name: 1}), 0)
+        for name in PROVOKED:
+            self._load(BlobType.LIMITS, _limits(**{name: 0}), 0)
             before, found = self._pipeline.writer.last, 0
             for _ in range(PATIENCE):
                 self.play(LOOK_EVERY)
@@ -198,6 +219,9 @@ class _Bench:
                 if found:
                     break
             self._load(BlobType.LIMITS, _limits(), 0)
+            again = command_event(self._pipeline.last_ts, Command.REENABLE, 0)  # executions beyond a limit are latched
+            again["level"], again["person"] = Level.STRATEGY, 1
+            self._pipeline.take(again)
         return counted
 
     def _count_rejects(self, counted: dict[str, int], after: int) -> int:
@@ -230,11 +254,8 @@ class _Bench:
 
 
 def _limits(**values: int) -> bytes:
-    """A LIMITS record, finite everywhere."""
-    record = np.zeros(1, LIMITS)
-    for name in LIMITS.names or ():
-        record[name] = values.get(name, FINITE)
-    return record.tobytes()
+    """The strategy's limits, finite everywhere."""
+    return canonical_bytes(StrategyLimits(0, msgspec.structs.replace(limits_within(ENVELOPE), **values)))
 
 
 @njit(cache=True, nogil=True)

@@ -20,7 +20,7 @@ splits of the intent the router takes the cheapest one among those that
 - send no venue less than its least size, and nobody more than the intent asks for.
 
 Costs at a venue rise from level to level, so filling from the cheapest option on is exact while no rule is broken.
-Where one is, the worst price to be taken is tried out level by level with the quotes that it makes obligatory, and
+Where one is, the worst price to be taken is tried out, quote by quote, with the quotes that it makes obligatory, and
 orders below a least size are left out or raised to it, by branch and bound. ``router_reference`` finds the same least
 cost by trying every split.
 
@@ -122,17 +122,24 @@ def _below_least_size(venues, answer):
 
 @njit(cache=True)
 def _cheapest(intent, venues, answer, excluded, raised):
-    """(cost, bound) of the cheapest split that trades through nothing, least sizes aside, into ``split``."""
+    """(cost, bound) of the cheapest split that trades through nothing, least sizes aside, into ``split``.
+
+    What is obligatory changes at the protected quotes alone, and up to the next of them a worse bound only adds
+    options: so those quotes, and no bound beyond the last of them, are all that needs to be tried.
+    """
     total = _fill(intent, venues, answer, NO_BOUND, excluded, raised)
     if total == INFEASIBLE or not _trades_through(venues, answer):
         return total, NO_BOUND
     least, best_bound = INFEASIBLE, NO_BOUND
-    for venue in range(len(venues)):
-        for level in range(answer.depth[venue]):
-            bound = answer.away[venue, level]
-            total = _fill(intent, venues, answer, bound, excluded, raised)
-            if total < least:
-                least, best_bound = total, bound
+    for venue in range(len(venues) + 1):
+        bound = MOST_AWAY
+        if venue < len(venues):
+            if answer.depth[venue] == 0 or not venues[venue].protected:
+                continue
+            bound = answer.away[venue, 0]
+        total = _fill(intent, venues, answer, bound, excluded, raised)
+        if total < least:
+            least, best_bound = total, bound
     if least < INFEASIBLE:
         _fill(intent, venues, answer, best_bound, excluded, raised)
     return least, best_bound
@@ -294,7 +301,7 @@ def _write_take(intent, venues, answer, child, worst):
         for other in range(len(venues)):
             displaying += answer.depth[other] > 0 and answer.away[other, 0] == 0
         child.reason = BEST_PRICE if displaying == 1 else CHEAPEST
-    elif answer.bound < NO_BOUND and venues[venue].protected and last == 0 and away < answer.bound:
+    elif answer.bound < NO_BOUND and venues[venue].protected and last == 0 and away < worst:
         child.reason = PROTECTED
     else:
         child.reason = SWEEP

@@ -13,20 +13,26 @@ due depends only on the time, the market's volume and what is done. Only the las
 Volume is what the market has traded in the instrument since the schedule's start, our own executions included, so that
 a participation is a share of the volume on the tape.
 
+A *plan* is a schedule for PLAN_SHARES shares that begins at 0; `begin_schedule` makes a parent's schedule of it.
+
 Quantities in shares, times in ns, shares of something in parts per million (PPM). ``engine.execution.schedules``
 makes these records, ``engine.execution.schedule_reference`` is the same in plain Python.
 """
 
 import numpy as np
 
+from engine.core.bits import highest_bit
 from engine.core.compiled import njit
-from engine.core.counter_random import random_below
+from engine.core.counter_random import random_below, random_bits
+from engine.errors import BadInput
 
 POINTS = 400  # intervals of a curve: a session's minutes
 PPM = 1_000_000
-FINE = 1 << 16  # parts of an interval of the curve
-LONGEST = 86_400_000_000_000  # ns, a day: FINE times as many fit an int64
-MOST_SHARES = 1 << 40
+LONGEST = 86_400_000_000_000  # ns, a day
+SHORTEST = 1_000_000
+MOST_SHARES = 1 << 30
+LARGEST_SLICE = 1 << 31
+PLAN_SHARES = PPM
 
 SCHEDULE = np.dtype(
     [
@@ -56,6 +62,42 @@ PROGRESS = np.dtype(
         ("participation", "<i8"),  # PPM of the market's volume
     ]
 )
+
+
+def check_schedule(schedule: np.void) -> None:
+    """Raises BadInput, naming the field, for a SCHEDULE that the functions here are not made for."""
+    qty, start, end = (int(schedule[name]) for name in ("qty", "start", "end"))
+    if not 1 <= qty <= MOST_SHARES:
+        raise BadInput("out_of_range", "qty", qty, f"1 to {MOST_SHARES} shares")
+    if start < 0 or not SHORTEST <= end - start <= LONGEST:
+        raise BadInput("out_of_range", "end", end, f"{SHORTEST} to {LONGEST} ns after start ({start})")
+    sizes = int(schedule["min_slice"]), int(schedule["max_slice"])
+    if not 1 <= sizes[0] <= sizes[1] <= LARGEST_SLICE:
+        raise BadInput("out_of_range", "min_slice, max_slice", sizes, f"1 <= min_slice <= max_slice <= {LARGEST_SLICE}")
+    for name in ("timing", "pace", "max_participation"):
+        if not 0 <= schedule[name] <= PPM:
+            raise BadInput("out_of_range", name, int(schedule[name]), f"0 to {PPM} parts per million")
+    points = int(schedule["points"])
+    if not (schedule["pace"] and points == 0) and not 1 <= points <= POINTS:
+        raise BadInput("out_of_range", "points", points, f"1 to {POINTS}")
+    curve = schedule["curve"][: points + 1]
+    if points and (curve[0] != 0 or curve[-1] != qty or (np.diff(curve) < 0).any()):
+        raise BadInput("out_of_range", "curve", curve[[0, -1]].tolist(), f"from 0 to {qty}, never down")
+
+
+@njit(cache=True)
+def begin_schedule(schedule, plan, qty, now, number):
+    """Makes ``schedule`` of a plan: ``qty`` shares from ``now`` on, with a seed of its own by ``number``."""
+    schedule.qty = qty
+    schedule.start = now
+    schedule.end = now + plan.end
+    schedule.pace, schedule.max_participation = plan.pace, plan.max_participation
+    schedule.min_slice, schedule.max_slice = plan.min_slice, plan.max_slice
+    schedule.timing, schedule.completes = plan.timing, plan.completes
+    schedule.seed = random_bits(plan.seed, number)
+    schedule.points = plan.points
+    for point in range(plan.points + 1):
+        schedule.curve[point] = plan.curve[point] * qty // PLAN_SHARES
 
 
 @njit(cache=True, inline="always")
@@ -90,6 +132,13 @@ def _released(schedule, path):
     return _slice_end(schedule, k)
 
 
+@njit(cache=True, inline="always")
+def _part(shares, passed, duration):
+    """``shares`` * ``passed`` / ``duration``, rounded down; times lose the bits for which an int64 has no room."""
+    bits = max(highest_bit(shares) + highest_bit(duration) - 60, 0)
+    return shares * (passed >> bits) // (duration >> bits)
+
+
 @njit(cache=True)
 def planned(schedule, now, market_volume):
     """Shares that the path asks for at ``now``, rounded down; all of them from the end on."""
@@ -102,9 +151,8 @@ def planned(schedule, now, market_volume):
     duration = schedule.end - schedule.start
     place = (now - schedule.start) * schedule.points
     interval = place // duration
-    part = (place - interval * duration) * FINE // duration
     below = schedule.curve[interval]
-    return below + (schedule.curve[interval + 1] - below) * part // FINE
+    return below + _part(schedule.curve[interval + 1] - below, place - interval * duration, duration)
 
 
 @njit(cache=True)

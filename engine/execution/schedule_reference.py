@@ -64,8 +64,7 @@ class ReferenceSchedule:
         curve = [int(value) for value in self.record["curve"][: self._field("points") + 1]]
         place = Fraction((now - start) * self._field("points"), end - start)
         interval = int(place)
-        part = Fraction(int((place - interval) * 65_536), 65_536)
-        return int(curve[interval] + (curve[interval + 1] - curve[interval]) * part)
+        return int(curve[interval] + (curve[interval + 1] - curve[interval]) * (place - interval))
 
     def due(self, now: int, volume: int, done: int) -> int:
         if now < self._field("start"):

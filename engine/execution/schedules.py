@@ -1,7 +1,8 @@
 """Makes the schedules that ``engine.core.schedules`` runs: TWAP, VWAP, POV and implementation shortfall.
 
-Each returns SCHEDULE[1]. ``qty`` in shares, ``start`` and ``end`` in ns. Raises BadInput, naming the field, for what
-cannot be a schedule.
+Each returns SCHEDULE[1]; with ``qty`` PLAN_SHARES from 0 on it is a plan, by which the step works every parent of a
+strategy (``engine.core.scheduling``). ``qty`` in shares, ``start`` and ``end`` in ns. Raises BadInput, naming the
+field, for what cannot be a schedule.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.core.schedules import LONGEST, MOST_SHARES, POINTS, PPM, SCHEDULE
+from engine.core.schedules import POINTS, PPM, SCHEDULE, check_schedule
 from engine.errors import BadInput
-
-SHORTEST = 1_000_000  # ns
-LARGEST_SLICE = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,6 @@ class Slicing:
     completes: bool = True  # what is left at the end is due then (within the participation), or is left
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_slice <= self.max_slice <= LARGEST_SLICE:
-            sizes = (self.min_slice, self.max_slice)
-            raise BadInput("slices", "min_slice, max_slice", sizes, f"1 <= min_slice <= max_slice <= {LARGEST_SLICE}")
         _check_fraction("timing", self.timing, least=0.0)
         _check_fraction("max_participation", self.max_participation, least=0.0)
         if not 0 <= self.seed < 1 << 64:
@@ -64,6 +59,7 @@ def pov(qty: int, start: int, end: int, rate: float, slicing: Slicing) -> NDArra
     made["pace"] = round(rate * PPM)
     if not slicing.max_participation:
         made["max_participation"] = made["pace"]
+    check_schedule(made[0])
     return made
 
 
@@ -79,14 +75,11 @@ def along_curve(qty: int, start: int, end: int, weights: ArrayLike, slicing: Sli
     made["points"] = len(parts)
     made["curve"][0, 1 : len(parts) + 1] = np.minimum(np.rint(shares * qty), qty).astype(np.int64)
     made["curve"][0, len(parts)] = qty
+    check_schedule(made[0])
     return made
 
 
 def _begin(qty: int, start: int, end: int, slicing: Slicing) -> NDArray[np.void]:
-    if not 1 <= qty <= MOST_SHARES:
-        raise BadInput("out_of_range", "qty", qty, f"1 to {MOST_SHARES} shares")
-    if start < 0 or not SHORTEST <= end - start <= LONGEST:
-        raise BadInput("out_of_range", "end", end, f"{SHORTEST} to {LONGEST} ns after start ({start})")
     made = np.zeros(1, SCHEDULE)
     made["qty"], made["start"], made["end"] = qty, start, end
     made["min_slice"], made["max_slice"] = slicing.min_slice, slicing.max_slice

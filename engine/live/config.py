@@ -20,6 +20,8 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_file: str  # JSON with ``username`` and ``password``
     itch_bind_b: str | None = None  # where the same market data arrives by a second line
     snapshot_after: int = 20_000  # messages missing from which on the books are taken from a snapshot instead
+    adding_fee: int = 0  # 1/10,000 of the currency a share that adds liquidity; negative is a rebate
+    taking_fee: int = 0
 
     @property
     def itch_addresses(self) -> dict[str, tuple[str, int]]:
@@ -51,6 +53,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpu: int | None = None  # that the core's loop is bound to
     fee_per_share: int = 0  # 1/10,000 of the currency
     firm_limits: FirmLimits = FirmLimits()
+    limits_bundle: str = ""  # a signed bundle's file; ``firm_limits`` are signed here without it
+    limits_key: str = ""  # file with the hex public key of who signs it
+    symbol_changes: dict[str, str] = {}  # old name to the one in ``symbols``: the instrument stays what it is
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows
     snapshot_records: int = 1_000_000  # journal records between two snapshots
@@ -90,6 +95,8 @@ def load_config(path: Path | str) -> Config:
     _ = config.venue.itch_addresses  # raises for what is no address
     if config.venue.snapshot_after < 1:
         raise BadInput("bad_config", "venue.snapshot_after", config.venue.snapshot_after, "at least 1 message")
+    if bool(config.limits_bundle) != bool(config.limits_key):
+        raise BadInput("bad_config", "limits_key", config.limits_key, "the signer's public key, and a bundle")
     return config
 
 

@@ -8,6 +8,7 @@ has no room or is damaged (standard error says which).
 
 import argparse
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import engine_build
+from engine import engine_build, uncollected
 from engine.core.events import EVENT, BlobType, Command, Kind, Stale, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
@@ -33,8 +34,18 @@ from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.feed import MarketFeed, stale_event
 from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
+from engine.live.kill_latch import read_latch_file, remove_latch_file
 from engine.live.loop import Loop
 from engine.live.order_session import OrderSession, order_session_event
+from engine.live.person_commands import (
+    PERSONAL,
+    apply_kills,
+    breaks_now,
+    disconnected,
+    latches_now,
+    take_person_command,
+    unacknowledged,
+)
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
 from engine.live.snapshot_connection import SnapshotConnection
@@ -48,8 +59,10 @@ log = logging.getLogger("engine.core")
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
 RECONNECT_NS = (SECOND // 5, 2 * SECOND)
+DISCONNECT_NS = 2 * SECOND  # how long a kill that disconnects waits for its cancels
 LOOPBACK = "127.0.0.1"
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
+FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
 PR_SET_PDEATHSIG = 1
 
 
@@ -59,7 +72,9 @@ class Core:
     def __init__(self, config: Config) -> None:
         self.config = config
         account = load_account(config.venue.account_file)
-        warm()  # before any socket is open: who calls is answered at once, and no datagram waits
+        with uncollected():
+            warm()  # before any socket is open: who calls is answered at once, and no datagram waits
+        gc.freeze()  # what is loaded by now stays, and is not looked through while trading
         self.pipeline, inputs = open_pipeline(config)
         self.engine = self.pipeline.engine
         self.clock = VenueClock(Path(config.venue.clock_file))
@@ -75,7 +90,7 @@ class Core:
         self._connect_at, self._backoff = 0, RECONNECT_NS[0]
         self._retransmit: tuple[str, int] | None = None
         self._ouch: tuple[str, int] | None = None
-        self._status_at = 0
+        self._status_at = self._disconnect_by = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
         self._lines = FeedLines(config.venue.itch_addresses)
@@ -104,6 +119,7 @@ class Core:
         # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
         session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
         self._take([session, stale_event(ts, Stale.GAP)])
+        self._apply_latch_file()
         while not self.loop.stopped:
             self._pass()
         self._snapshot()
@@ -171,7 +187,8 @@ class Core:
         self._snapshots.on_time(now)
         self._take(self.orders.on_time(now, ts))
         self._check_order_session()
-        if self._connection is None and now >= self._connect_at:
+        self._keep_disconnected(now)
+        if self._connection is None and now >= self._connect_at and not disconnected(self.engine.state):
             self._connect(now)
         if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
             self._take([timer_event(self._now(), int(self.engine.state["next_deadline"]))])
@@ -275,12 +292,31 @@ class Core:
         self._connect_at = time.monotonic_ns() + self._backoff
         self._take(self.orders.lost(self._now()))
 
+    def _keep_disconnected(self, now: int) -> None:
+        """A kill of the last level: the session ends once every cancel is answered, or those answers stay away."""
+        if self._connection is None or not disconnected(self.engine.state):
+            self._disconnect_by = 0
+            return
+        self._disconnect_by = self._disconnect_by or now + DISCONNECT_NS
+        if now >= self._disconnect_by or not unacknowledged(
+            self.engine.state, "firm", 1 << 62, self.engine.instruments, self.config.venue.name
+        ):
+            self.orders.logout(now)
+            self._send_bytes()
+            self._disconnect()
+
     # ---- control -----------------------------------------------------------------------------------
+
+    def _apply_latch_file(self) -> None:
+        """Kills that were given while there was no core to take them; before anything is sent."""
+        folder = self.config.folder
+        apply_kills(self.pipeline, read_latch_file(folder), self.config.venue.name, self._now(), self._send)
+        remove_latch_file(folder)
 
     def _accept(self) -> None:
         connection, _ = self._control.accept()
         connection.setblocking(False)
-        self._clients[connection.fileno()] = ControlClient(connection, self._handle, self.status)
+        self._clients[connection.fileno()] = ControlClient(connection, self._handle, self.status, self._waiting)
         self._poll.register(connection.fileno(), EPOLLIN)
 
     def _drop(self, descriptor: int) -> None:
@@ -298,16 +334,23 @@ class Core:
                 )
             if int(record["blob_type"]) == BlobType.MANIFEST and int(record["strategy"]) == CHOOSE_SLOT:
                 header["strategy"] = self.engine.free_slot()
+        elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) in PERSONAL:
+            answer = take_person_command(self.pipeline, header, payload, self.config.venue.name, self._send)
+            self._send_bytes()
+            return answer
         if not 0 <= int(record["strategy"]) < STRATEGIES:
             raise BadInput("slot", "strategy", int(record["strategy"]), f"0 to {STRATEGIES - 1}")
         if int(record["kind"]) == Kind.BLOB:
             self._send(self.pipeline.take_blob(header, payload))
-        elif int(record["command"]) in set(Command):
-            self._send(self.pipeline.take(header))
+        elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) not in FROM_ANYBODY:
+            raise BadInput("command", "command", int(record["command"]), ", ".join(one.name for one in FROM_ANYBODY))
         else:
-            raise BadInput("command", "command", int(record["command"]), "START, PAUSE, STOP or FLATTEN")
+            self._send(self.pipeline.take(header))
         self._send_bytes()
         return {"slot": int(record["strategy"])}
+
+    def _waiting(self, scope: str, below: int) -> int:
+        return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue.name)
 
     def status(self) -> dict[str, Any]:
         """What the agent reports and decides by."""
@@ -326,6 +369,9 @@ class Core:
             "anomalies": int(state["anomalies"]),
             "send_ns": self.loop.send_ns(),
             "itch_ports": self._lines.ports,
+            "breaks": breaks_now(self.pipeline),
+            "latches": latches_now(self.pipeline, self.config.venue.name),
+            "kill_epoch": int(state["kills"]["epoch"]),
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.core.compiled import njit
 from engine.core.engine import Engine, blob_cells
-from engine.core.events import EVENT, EVENT_BYTES, Kind
+from engine.core.events import EVENT, EVENT_BYTES, Command, Kind
 from engine.core.state import OUTPUTS
 from engine.core.step import step
 from engine.errors import BadInput
@@ -17,6 +17,8 @@ from engine.live.journal import Writer, words_of
 from engine.live.segment import BLOB, append
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
+COMMAND, HUNG = int(Kind.COMMAND), int(Command.HUNG)
+FIRST_OUTPUT, FIRST_CONTROL = int(Kind.ORDER_NEW), int(Kind.TIMER)
 
 END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
 
@@ -65,8 +67,19 @@ def _same(words, at, out_words, emitted):
 
 
 @njit(cache=True, nogil=True)
-def follow(states, kernels, records, words, start, out, out_words):
+def _hung(records, index):
+    """Whether a kernel that the input before ``index`` woke never came back: HUNG stands behind its outputs."""
+    while index < len(records) and FIRST_OUTPUT <= records[index].kind < FIRST_CONTROL:
+        index += 1
+    return index < len(records) and records[index].kind == COMMAND and records[index].command == HUNG
+
+
+@njit(cache=True, nogil=True)
+def follow(states, kernels, no_kernels, hung, records, words, start, out, out_words):
     """Steps a journal's ``records`` from ``start`` and compares what comes out with what stands behind each input.
+
+    An input whose kernel hung (it is at ``hung``, or the journal says so) is stepped with ``no_kernels`` (zeros): what
+    that kernel would have done, nobody will know.
 
     Returns (status, index, emitted, same): END at the end; AT_BLOB with the blob's header at ``index``;
     DIVERGED or INCOMPLETE (the journal ends inside the outputs) with the input at ``index``, of whose
@@ -76,7 +89,8 @@ def follow(states, kernels, records, words, start, out, out_words):
     while index < len(records):
         if records[index].kind == BLOB:
             return AT_BLOB, index, 0, 0
-        emitted = step(states[0], kernels, records, index, out)
+        woken = no_kernels if index == hung or _hung(records, index + 1) else kernels
+        emitted = step(states[0], woken, records, index, out)
         same = _same(words, index + 1, out_words, emitted)
         if same < emitted:
             return (INCOMPLETE if index + 1 + same == len(records) else DIVERGED), index, emitted, same
@@ -158,14 +172,16 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 class Replay:
     """Steps a journal's records again. Sends nothing; compares every output with the journal's.
 
-    ``missing`` are outputs of the last input that the journal lost with its torn end.
+    ``missing`` are outputs of the last input that the journal lost with its torn end. ``hung`` is the number of an
+    input (of a blob, its last cell) whose kernel never came back while the journal does not say so yet; 0 for none.
     """
 
-    def __init__(self, engine: Engine, after: int = 0) -> None:
-        self.engine, self.record = engine, after
+    def __init__(self, engine: Engine, after: int = 0, *, hung: int = 0) -> None:
+        self.engine, self.record, self.hung = engine, after, hung
         self.divergence: Divergence | None = None
         self.missing = np.empty(0, EVENT)
         self._out_words = words_of(engine.outputs)
+        self._no_kernels = np.zeros_like(engine.kernels)
 
     def take(self, records: np.ndarray) -> bool:
         """Replays ``records``, which follow those taken before and end where a segment or the journal ends.
@@ -175,7 +191,15 @@ class Replay:
         words, index = words_of(records), 0
         while index < len(records):
             status, index, emitted, same = follow(
-                self.engine.record, self.engine.kernels, records, words, index, self.engine.outputs, self._out_words
+                self.engine.record,
+                self.engine.kernels,
+                self._no_kernels,
+                self.hung - self.record - 1,
+                records,
+                words,
+                index,
+                self.engine.outputs,
+                self._out_words,
             )
             if status == AT_BLOB:
                 index, emitted, same = self._blob(records, index)
@@ -195,8 +219,9 @@ class Replay:
         length = int(header[0]["length"])
         last = index - (-length // EVENT_BYTES)
         payload = words_of(records)[index + 1 : last + 1].tobytes()[:length]
+        hung = self.record + 1 + last == self.hung or _hung(records, last + 1)
         try:
-            emitted = len(self.engine.apply_blob(header, payload))
+            emitted = len(self.engine.apply_blob(header, payload, kernels=not hung))
         except BadInput:
             emitted = 0  # refused when it came, and refused again
         same = int(_same(words_of(records), last + 1, self._out_words, emitted))

@@ -76,7 +76,7 @@ def _executions(executions: list[dict[str, Any]]) -> Iterator[str]:
             fill.qty,
             money_units(fill.price),
         )
-        for fill in Fill.objects.all()
+        for fill in Fill.objects.filter(bust__isnull=True)
     )
     for missing in sorted((theirs - ours).elements()):
         yield f"execution {missing}: the exchange has it, the ledger has not"

@@ -135,6 +135,9 @@ def test_the_command_prints_the_figures_and_names_method_and_sign(capsys):
     [
         (["--lambda", "-1"], "risk_aversion"),
         (["--lambda", "some"], "risk_aversion"),
+        (["--lambda=-1e-6"], "risk_aversion"),
+        (["--lambda", "-1e-6"], "arguments"),  # an option, for argparse
+        (["--kappa", "1"], "arguments"),
         ([], "risk_aversion"),
         (["--lambda", "1e-6", "--N", "2.5"], "intervals"),
         (["--lambda", "1e-6", "--N", "0"], "intervals"),

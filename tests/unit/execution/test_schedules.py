@@ -11,11 +11,11 @@ from numba import njit
 
 from engine.core import schedules as core
 from engine.core.counter_random import random_bits
-from engine.core.schedules import LONGEST, POINTS, PPM, PROGRESS
+from engine.core.schedules import LONGEST, MOST_SHARES, POINTS, PPM, PROGRESS, SHORTEST
 from engine.errors import BadInput
 from engine.execution.almgren_chriss import Impact, optimal
 from engine.execution.schedule_reference import ReferenceSchedule, as_dict, splitmix64
-from engine.execution.schedules import SHORTEST, Slicing, pov, shortfall, twap, vwap
+from engine.execution.schedules import Slicing, pov, shortfall, twap, vwap
 
 SECOND = 1_000_000_000
 START = 34_200 * SECOND
@@ -186,6 +186,15 @@ def test_a_schedule_followed_in_any_market_keeps_its_limits_and_agrees_with_the_
         done, working = done + executed, 0 if cancelled else working - executed
 
 
+@given(st.integers(1, MOST_SHARES), st.integers(SHORTEST, LONGEST), st.integers(0, PPM - 1))
+def test_the_path_is_near_the_exact_one_for_the_largest_parents_and_the_longest_days(qty, duration, part):
+    schedule = twap(qty, START, START + duration, Slicing(1, 1))
+    passed = duration * part // PPM
+    exact = qty * passed // duration
+    path = due(schedule, START + passed, 0, 0) - 1
+    assert abs(path - exact) <= 1 + (qty >> 28)
+
+
 @given(made_schedules())
 def test_the_slices_sum_to_the_parents_quantity_exactly(schedule):
     if not schedule["completes"][0]:
@@ -200,8 +209,8 @@ def test_the_slices_sum_to_the_parents_quantity_exactly(schedule):
 @pytest.mark.parametrize(
     ("make", "field"),
     [
-        (lambda: Slicing(0, 10), "min_slice"),
-        (lambda: Slicing(20, 10), "min_slice"),
+        (lambda: twap(10, START, START + SECOND, Slicing(0, 10)), "min_slice"),
+        (lambda: twap(10, START, START + SECOND, Slicing(20, 10)), "min_slice"),
         (lambda: Slicing(1, 10, timing=1.5), "timing"),
         (lambda: Slicing(1, 10, max_participation=float("nan")), "max_participation"),
         (lambda: Slicing(1, 10, seed=-1), "seed"),

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 from numba import carray, cfunc
 
-from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
+from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus
 from engine.core.kernels import SIGNATURE
+from engine.core.limit_tables import firm_limits, strategy_limits
 from engine.live.journal import Writer
 from engine.live.pipeline import Pipeline
 from engine.messages import DataContract, LimitEnvelope, Manifest
@@ -59,9 +60,9 @@ def blobs(pipeline: Pipeline) -> None:
     """Instruments, firm limits, and one strategy in slot 0, started."""
     for blob_type, payload, strategy in (
         (BlobType.INSTRUMENTS, json.dumps(SYMBOLS).encode(), FIRM),
-        (BlobType.LIMITS, limits_record(WIDE), FIRM),
+        (BlobType.LIMITS, firm_limits(WIDE), FIRM),
         (BlobType.MANIFEST, msgspec.json.encode(manifest()), 0),
-        (BlobType.LIMITS, limits_record(WIDE), 0),
+        (BlobType.LIMITS, strategy_limits(WIDE), 0),
     ):
         pipeline.take_blob(blob(blob_type, payload, strategy=strategy, ts=0), payload)
     pipeline.take(record(Kind.COMMAND, command=Command.START))
