@@ -188,7 +188,7 @@ class Core:
         self._take(self.orders.on_time(now, ts))
         self._check_order_session()
         self._keep_disconnected(now)
-        if self._connection is None and now >= self._connect_at and not disconnected(self.engine.state):
+        if self._connection is None and now >= self._connect_at:
             self._connect(now)
         if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
             self._take([timer_event(self._now(), int(self.engine.state["next_deadline"]))])
@@ -294,8 +294,11 @@ class Core:
 
     def _keep_disconnected(self, now: int) -> None:
         """A kill of the last level: the session ends once every cancel is answered, or those answers stay away."""
-        if self._connection is None or not disconnected(self.engine.state):
+        if not disconnected(self.engine.state):
             self._disconnect_by = 0
+            return
+        if self._connection is None:
+            self._connect_at = now + RECONNECT_NS[1]  # nothing is due while nobody has re-armed it
             return
         self._disconnect_by = self._disconnect_by or now + DISCONNECT_NS
         if now >= self._disconnect_by or not unacknowledged(

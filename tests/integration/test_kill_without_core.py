@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from exchange_process import ROOT, SYMBOLS, ExchangeProcess
 
-from engine.core.engine import limits_record
 from engine.core.events import BlobType, Command
+from engine.core.limit_tables import strategy_limits
 from engine.live.control import CHOOSE_SLOT, ask, blob_packets, command_packets, connect
 from engine.messages import DataContract, LimitEnvelope, Manifest
 
@@ -83,7 +83,7 @@ class World:
             connection.settimeout(30)
             packets = [
                 blob_packets(BlobType.MANIFEST, msgspec.json.encode(manifest), CHOOSE_SLOT),
-                blob_packets(BlobType.LIMITS, limits_record(WIDE), 0),
+                blob_packets(BlobType.LIMITS, strategy_limits(WIDE), 0),
                 command_packets(Command.START, 0),
             ]
             for (packet,) in packets:
