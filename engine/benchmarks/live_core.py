@@ -64,7 +64,6 @@ class LiveCore:
             environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self.orders = self._log_in()
-        self._control = connect(folder / "engine")
         self.market.connect(("127.0.0.1", self.status()["itch_ports"][0]))
 
     def _write(self, mode: str, cpu: int | None) -> None:
@@ -119,18 +118,21 @@ class LiveCore:
         self._ask(command_packets(Command.START, slot))
 
     def status(self) -> dict[str, Any]:
-        self._control.send(b"S")
-        while "status" not in (message := json.loads(self._control.recv(ANSWER_BYTES))):
-            continue
-        return dict(message["status"])
+        return dict(self._converse([b"S"], "status")["status"])
 
     def _ask(self, packets: list[bytes]) -> dict[str, Any]:
-        for packet in packets:
-            self._control.send(packet)
-        while "ok" not in (answer := json.loads(self._control.recv(ANSWER_BYTES))):
-            continue
+        answer = self._converse(packets, "ok")
         if not answer["ok"]:
             raise RuntimeError(f"the core refused: {answer['error']}")
+        return answer
+
+    def _converse(self, packets: list[bytes], key: str) -> dict[str, Any]:
+        """The first answer with ``key``, over a connection of its own: the core drops one that is not read."""
+        with connect(self.folder / "engine") as control:
+            for packet in packets:
+                control.send(packet)
+            while key not in (answer := json.loads(control.recv(ANSWER_BYTES))):
+                continue
         return dict(answer)
 
     # ---- the venue's part ----------------------------------------------------------------------------
@@ -143,7 +145,7 @@ class LiveCore:
     def open_session(self, price: int) -> None:
         """Names the symbols, opens them for trading, and quotes each at ``price`` and two cents more, one order a side
         (the bid of instrument i is order 2 i + 1)."""
-        self.send([itch.SystemEvent(0, 0, 0, "O")])
+        self.send([itch.SystemEvent(0, 0, 0, "O"), itch.SystemEvent(0, 0, 0, "Q")])
         for index, symbol in enumerate(self.symbols):
             locate = index + 1
             self.send(
@@ -156,12 +158,11 @@ class LiveCore:
             )
             if index % 50 == 0:
                 time.sleep(0.05)
-        self.send([itch.SystemEvent(0, 0, 0, "Q")])
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             self.process.wait(60)
-        for each in (self.market, self._port, self._requests, self.orders, self._control):
+        for each in (self.market, self._port, self._requests, self.orders):
             each.close()

@@ -8,6 +8,7 @@ has no room or is damaged (standard error says which).
 
 import argparse
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import engine_build
+from engine import engine_build, uncollected
 from engine.core.events import EVENT, BlobType, Command, Kind, Stale, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
@@ -71,7 +72,9 @@ class Core:
     def __init__(self, config: Config) -> None:
         self.config = config
         account = load_account(config.venue.account_file)
-        warm()  # before any socket is open: who calls is answered at once, and no datagram waits
+        with uncollected():
+            warm()  # before any socket is open: who calls is answered at once, and no datagram waits
+        gc.freeze()  # what is loaded by now stays, and is not looked through while trading
         self.pipeline, inputs = open_pipeline(config)
         self.engine = self.pipeline.engine
         self.clock = VenueClock(Path(config.venue.clock_file))

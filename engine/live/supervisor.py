@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from engine import CACHE
 from engine.errors import BadInput
 from engine.live.core_client import CoreClient, CoreGone
 
@@ -19,6 +20,19 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two starts
 STEADY_SECONDS = 10.0  # a core that ran this long is started again at once
 LISTEN_SECONDS = 120.0  # a cold start compiles
 STOP_SECONDS = 10.0
+
+
+def core_process(config: Path) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a core.
+
+    Where Python writes no byte code beside the sources (PYTHONDONTWRITEBYTECODE), the engine's cache takes the core's:
+    compiling what it imports takes longer than everything else in a start, and a start may follow a crash.
+    """
+    command, environment = [sys.executable, "-m", "engine.live.core", "--config", str(config)], dict(os.environ)
+    if sys.dont_write_bytecode:
+        command[1:1] = ["-X", f"pycache_prefix={CACHE / 'bytecode'}"]
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return command, environment
 
 
 class Supervisor:
@@ -71,9 +85,9 @@ class Supervisor:
             await process.wait()
 
     async def _run_once(self, started: Callable[[CoreClient], Awaitable[None]]) -> tuple[int, str]:
-        command = [sys.executable, "-m", "engine.live.core", "--config", str(self._config_path)]
+        command, environment = core_process(self._config_path)
         self._process = await asyncio.create_subprocess_exec(
-            *command, "--parent", str(os.getpid()), stdout=asyncio.subprocess.PIPE
+            *command, "--parent", str(os.getpid()), env=environment, stdout=asyncio.subprocess.PIPE
         )
         assert self._process.stdout is not None
         output = asyncio.create_task(self._process.stdout.read())

@@ -1,6 +1,9 @@
 """Compiles, or loads from the cache, everything compiled that a live core and its agent call."""
 
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +27,24 @@ SYMBOL = "WARM"
 
 def warm() -> None:
     """Runs each once on an engine and a journal of its own, which are thrown away."""
-    warm_step()
-    warm_pipeline()
-    warm_inputs()
+    with _without_blas():
+        warm_step()
+        warm_pipeline()
+        warm_inputs()
+
+
+@contextmanager
+def _without_blas() -> Iterator[None]:
+    """numba imports scipy when it loads its first function, to see whether there is a BLAS. Nothing that a core runs
+    calls one, so this import fails at once; a process in which it did compiles no ``numpy.dot`` from then on."""
+    asked_first = "scipy" not in sys.modules
+    if asked_first:
+        sys.modules["scipy"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if asked_first:
+            del sys.modules["scipy"]
 
 
 def warm_step() -> None:
