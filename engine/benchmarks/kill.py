@@ -167,7 +167,9 @@ class _Peer:
     """A client without an engine."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self._session = SecondSession(address, PEER, next_sequence=0, give_up=time.monotonic() + 10 * GIVE_UP)
+        self._session = SecondSession(
+            address, PEER, next_sequence=0, give_up=time.monotonic() + 10 * GIVE_UP, before_query=lambda: None
+        )
         self._next = self._session.next_id()
         self._ids: list[int] = []
 

@@ -170,10 +170,12 @@ def test_the_killer_does_not_rearm_and_two_others_do_on_a_core_that_runs(world: 
 
 
 def test_a_core_that_runs_takes_the_kill_itself(world: World) -> None:
+    before = world.orders()
     code, proof = world.command("kill", "--scope", "symbol:KO", "--level", "flatten")
     assert (code, proof["through"], proof["core_ended"]) == (0, "core", False)
     assert proof["unacknowledged"] == 0
     assert world.core.poll() is None
+    world.wait("the order that closes the position", lambda: world.orders() > before)
 
 
 def test_a_desk_that_is_not_here_is_latched_and_said_to_cover_nothing(world: World) -> None:
