@@ -18,6 +18,7 @@ from engine.live.loop import Loop
 from engine.live.order_session import OrderSession
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
+from engine.live.scan import Walk
 from engine.protocols import itch, moldudp64, ouch
 from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
 from memory_stream import MemoryStream
@@ -146,14 +147,16 @@ class World:
         self.venue_lines[line].send(datagram)
 
     def records(self) -> np.ndarray:
+        """The journal's records without its blobs, whose cells may hold anything."""
         reader, parts, taken = Reader(self.folder), [], 0
+        walk = Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL})
         while len(records := reader.read(taken)):
-            parts.append(records.view("V64"))
+            parts.append(records[walk.rows(records)].view("V64"))
             taken += len(records)
         return np.concatenate(parts).view(EVENT)
 
     def kinds(self) -> list[str]:
-        return [Kind(int(kind)).name for kind in self.records()["kind"] if int(kind) in set(Kind)]
+        return [Kind(int(kind)).name for kind in self.records()["kind"]]
 
 
 def directory(symbol: str) -> Any:
