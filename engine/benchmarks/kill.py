@@ -16,39 +16,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from select import epoll
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from engine import PACKAGE
 from engine.benchmarks.surroundings import commit, machine
 from engine.configuration import Account
-from engine.core.engine import FIRM, Engine, Loaded, blob
-from engine.core.events import EVENT, BlobType, Kind
+from engine.core.engine import blob
+from engine.core.events import EVENT, BlobType, Kind, Stale
 from engine.core.kill import Scope
-from engine.core.orders import LIVE, OrderState, open_order
+from engine.core.orders import OrderState, open_order
 from engine.core.state import ORDERS
 from engine.errors import BadInput
 from engine.history import BARS, open_history
-from engine.live.connection import Connection
-from engine.live.journal import Writer
-from engine.live.order_session import OrderSession, warm_codecs
-from engine.live.person_commands import kill_request, take_person_command, working
-from engine.live.pipeline import Pipeline
-from engine.live.recovery import InputState
+from engine.live.config import load_config
+from engine.live.core import Core
+from engine.live.feed import stale_event
+from engine.live.order_session import order_session_event
+from engine.live.person_commands import kill_request, working
 from engine.live.second_session import SecondSession
-from engine.messages import KillOrder
+from engine.messages import DataContract, KillOrder, LimitEnvelope, Manifest
 from engine.protocols import ouch
 
 OURS, PEER = Account("OURS", "secret"), Account("PEER", "secret")
 SYMBOLS = ["KO", "PEP"]
 DATES = [20130102, 20130103, 20130104]
-PRICE, DATE = 10_000, 20130103  # far below the market; the day only stamps
+PRICE = 10_000  # far below the market
+LOOK_NS = 200_000
+MANIFEST = msgspec.json.encode(
+    Manifest("d", "v", "pairs", "", {}, LimitEnvelope(0, 0, 0, 0), DataContract("", ""), "sim", 1)
+)
 AT_ONCE = 500
 GIVE_UP = 120.0  # seconds
 
@@ -62,8 +65,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not 1 <= arguments.orders <= ORDERS or arguments.rounds < 1:
         raise BadInput("out_of_range", "orders", arguments.orders, f"1 to {ORDERS} orders, at least one round")
     with tempfile.TemporaryDirectory() as folder, _exchange(Path(folder)) as address:
-        core, peer = _Core(Path(folder), address), _Peer(address)
-        core.until_open()
+        core = _Core(load_config(Path(folder) / "engine.json"))
+        core.begin()
+        peer = _Peer(address)
         ours, theirs = [], []
         for _ in range(arguments.rounds):
             core.enter(arguments.orders)
@@ -90,28 +94,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class _Core:
-    """What a core has of an order session, driven by hand."""
+class _Core(Core):
+    """A core whose orders are put straight into its table: what sends orders otherwise holds one a strategy and
+    instrument. The loop comes back each fifth of a millisecond, to see how far a kill is."""
 
-    def __init__(self, folder: Path, address: tuple[str, int]) -> None:
-        warm_codecs(SYMBOLS[0])
-        self.pipeline = Pipeline(Engine(lambda manifest: Loaded(0, frozenset(), 0)), Writer.create(folder / "journal"))
-        for blob_type, payload, slot in (
-            (BlobType.INSTRUMENTS, json.dumps(SYMBOLS).encode(), FIRM),
-            (BlobType.MANIFEST, b"{}", 0),
-        ):
-            self.pipeline.take_blob(blob(blob_type, payload, strategy=slot, ts=1), payload)
-        self.state = self.pipeline.engine.state
-        self.session, self._poll = OrderSession(OURS, SYMBOLS, InputState()), epoll()
-        self._epoch = 0
-        self._connection = Connection(address, self._poll)
-        self._until(lambda: self._connection.established)
-        self.session.connect(time.monotonic_ns())
-        self._flush()
-        self._until(lambda: self.session.up)
-
-    def until_open(self) -> None:
-        """An order that the venue takes says that its day has begun."""
+    def begin(self) -> None:
+        """Logged in, and the venue's day has begun: an order was taken."""
+        session = order_session_event(self._now(), up=False, unanswered=self.orders.unanswered)
+        self._take([session, stale_event(self._now(), Stale.GAP)])
+        self.pipeline.take_blob(blob(BlobType.MANIFEST, MANIFEST, strategy=0, ts=self._now()), MANIFEST)
+        self._until(lambda: self.orders.up)
         give_up = time.monotonic() + GIVE_UP
         while not self._one_accepted():
             if time.monotonic() > give_up:
@@ -122,72 +114,62 @@ class _Core:
     def enter(self, count: int) -> None:
         for first in range(0, count, AT_ONCE):
             self._send_new(min(AT_ONCE, count - first))
-            self._until(lambda: not (self.state["orders"]["state"] == OrderState.PENDING_NEW).any())
+            self._until(lambda: not (self.engine.state["orders"]["state"] == OrderState.PENDING_NEW).any())
         if self.working() != count:
             raise RuntimeError(f"{self.working()} of {count} orders work")
 
     def kill(self) -> tuple[float, float]:
         """(ms until the last order has ended, ms until the last cancel was handed to the socket)."""
-        self._epoch += 1
-        header, payload = kill_request(KillOrder("firm", "cancel", self._epoch, ["bench"]), via="host")
-        header["ts_event"] = header["ts_recv"] = self.pipeline.last_ts + 1
+        header, payload = kill_request(KillOrder("firm", "cancel", 0, ["bench"]), via="host")
         began = time.perf_counter()
-        take_person_command(self.pipeline, header, payload, "SIM", self._send)
-        self._flush()
+        self._handle(header, payload)
         sent = time.perf_counter()
         self._until(lambda: self.working() == 0)
-        return (time.perf_counter() - began) * 1_000, (sent - began) * 1_000
+        took = time.perf_counter() - began
+        self._handle(*kill_request(KillOrder("firm", "armed", 0, ["one", "another"]), via="host"))
+        return took * 1_000, (sent - began) * 1_000
 
     def working(self) -> int:
-        return int(np.count_nonzero(working(self.state, Scope.FIRM, 0, 1 << 62)))
+        return int(np.count_nonzero(working(self.engine.state, Scope.FIRM, 0, 1 << 62)))
+
+    def _deadline(self) -> int:
+        return time.monotonic_ns() + LOOK_NS
 
     def _one_accepted(self) -> bool:
         slot = self._send_new(1)
-        self._until(lambda: self.state["orders"][slot]["state"] != OrderState.PENDING_NEW)
-        return int(self.state["orders"][slot]["state"]) == LIVE
+        self._until(lambda: self.engine.state["orders"][slot]["state"] != OrderState.PENDING_NEW)
+        return int(self.engine.state["orders"][slot]["state"]) == OrderState.LIVE
 
     def _send_new(self, count: int) -> int:
-        """Orders straight into the table: what sends orders otherwise holds one a strategy and instrument."""
-        orders, slot = np.zeros(count, EVENT), 0
+        """The last one's slot."""
+        orders, slot, state = np.zeros(count, EVENT), 0, self.engine.state
         for index in range(count):
-            slot = open_order(self.state, 0, index % len(SYMBOLS), 1, 1, PRICE, 0, 0, 0)
-            orders[index]["kind"], orders[index]["side"], orders[index]["instrument"] = Kind.ORDER_NEW, 1, index % 2
-            orders[index]["order_id"] = self.state["orders"][slot]["order_id"]
+            slot = open_order(state, 0, index % len(SYMBOLS), 1, 1, PRICE, 0, 0, 0)
+            orders[index]["kind"], orders[index]["side"] = Kind.ORDER_NEW, 1
+            orders[index]["instrument"], orders[index]["order_id"] = (
+                index % len(SYMBOLS),
+                state["orders"][slot]["order_id"],
+            )
             orders[index]["price"], orders[index]["qty"] = PRICE, 1
         self._send(orders)
-        self._flush()
+        self._send_bytes()
         return slot
 
-    def _send(self, orders: np.ndarray) -> None:
-        self.session.send(orders, time.monotonic_ns(), self.pipeline.last_ts)
-
-    def _flush(self) -> None:
-        if not self._connection.send(self.session.take_bytes()):
-            raise ConnectionError("the exchange closed the session")
-
-    def _until(self, reached: Any) -> None:
+    def _until(self, reached: Callable[[], bool]) -> None:
         give_up = time.monotonic() + GIVE_UP
         while not reached():
             if time.monotonic() > give_up:
                 raise TimeoutError("the exchange did not answer")
-            if not self._poll.poll(0.05):
-                continue
-            chunks = self._connection.on_event()
-            if chunks is None:
-                raise ConnectionError("the exchange closed the session")
-            for chunk in chunks:
-                now = time.monotonic_ns()
-                for event in self.session.receive(chunk, now, self.pipeline.last_ts + 1, DATE):
-                    self.pipeline.take(event)
-            if self.session.connected:
-                self._flush()
+            self._pass()
 
 
 class _Peer:
     """A client without an engine."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self._session = SecondSession(address, PEER, next_sequence=0, give_up=time.monotonic() + 10 * GIVE_UP)
+        self._session = SecondSession(
+            address, PEER, next_sequence=0, give_up=time.monotonic() + 10 * GIVE_UP, before_query=lambda: None
+        )
         self._next = self._session.next_id()
         self._ids: list[int] = []
 
@@ -231,6 +213,20 @@ def _enter(order_id: int) -> ouch.EnterOrder:
     )
 
 
+def _write_engine_config(folder: Path) -> None:
+    (folder / "account.json").write_text(json.dumps({"username": OURS.username, "password": OURS.password}))
+    venue = {
+        "name": "SIM",
+        "itch_bind": "127.0.0.1:0",
+        "ports_file": str(folder / "exchange" / "ports.json"),
+        "clock_file": str(folder / "exchange" / "clock.json"),
+        "account_file": str(folder / "account.json"),
+    }
+    engine = {"node": "bench", "var": str(folder / "engine"), "link": "", "token_file": "", "venue": venue}
+    (folder / "engine").mkdir()
+    (folder / "engine.json").write_text(json.dumps({**engine, "symbols": SYMBOLS, "history": str(folder / "history")}))
+
+
 @contextmanager
 def _exchange(folder: Path) -> Iterator[tuple[str, int]]:
     """A quiet exchange with one long day; the address of its order port."""
@@ -243,6 +239,7 @@ def _exchange(folder: Path) -> Iterator[tuple[str, int]]:
     )
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as feed:
         feed.bind(("127.0.0.1", 0))  # nobody listens to the market data
+        _write_engine_config(folder)
         config = {
             "var": str(folder),
             "history": str(folder / "history"),

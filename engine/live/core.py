@@ -34,7 +34,7 @@ from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.feed import MarketFeed, stale_event
 from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
-from engine.live.kill_latch import read_latch_file, remove_latch_file
+from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
 from engine.live.loop import Loop
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.person_commands import (
@@ -117,6 +117,7 @@ class Core:
             os.sched_setaffinity(0, {self.config.cpu})  # this thread alone
         ts = self._now()
         # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
+        self.orders.unanswered += counted_queries(self.config.folder)
         session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
         self._take([session, stale_event(ts, Stale.GAP)])
         self._apply_latch_file()
@@ -189,7 +190,7 @@ class Core:
         self._take(self.orders.on_time(now, ts))
         self._check_order_session()
         self._keep_disconnected(now)
-        if self._connection is None and now >= self._connect_at and not disconnected(self.engine.state):
+        if self._connection is None and now >= self._connect_at:
             self._connect(now)
         if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
             self._take([timer_event(self._now(), int(self.engine.state["next_deadline"]))])
@@ -295,8 +296,11 @@ class Core:
 
     def _keep_disconnected(self, now: int) -> None:
         """A kill of the last level: the session ends once every cancel is answered, or those answers stay away."""
-        if self._connection is None or not disconnected(self.engine.state):
+        if not disconnected(self.engine.state):
             self._disconnect_by = 0
+            return
+        if self._connection is None:
+            self._connect_at = now + RECONNECT_NS[1]  # nothing is due while nobody has re-armed it
             return
         self._disconnect_by = self._disconnect_by or now + DISCONNECT_NS
         if now >= self._disconnect_by or not unacknowledged(
@@ -312,7 +316,7 @@ class Core:
         """Kills that were given while there was no core to take them; before anything is sent."""
         folder = self.config.folder
         apply_kills(self.pipeline, read_latch_file(folder), self.config.venue.name, self._now(), self._send)
-        remove_latch_file(folder)
+        forget_no_core(folder)
 
     def _accept(self) -> None:
         connection, _ = self._control.accept()

@@ -3,6 +3,9 @@
 One JSON object a line: a ``KillOrder``. Beside it ``core.hung``: the journal's newest record when a core that did not
 answer was ended, and the kind of input that it is. If it was ended inside that input's step, a kernel never came back:
 the next start does not call it for that input, tells the journal so (HUNG), and faults the strategy.
+
+And ``second.queries``: how many account queries a second order session has sent. Their answers stand in the account's
+stream, and the next core must not take one of them for the answer to its own.
 """
 
 import os
@@ -20,9 +23,24 @@ from engine.messages import KillOrder
 
 LATCH_FILE = "kill.latch"
 HUNG_FILE = "core.hung"
+QUERIES_FILE = "second.queries"
 INPUTS = frozenset(kind for kind in Kind if kind < Kind.ORDER_NEW or kind >= Kind.TIMER) - {Kind.CELL}
 
 _decode = msgspec.json.Decoder(KillOrder).decode
+
+
+def count_query(folder: Path) -> None:
+    """One more, before it is sent."""
+    replace_file(folder / QUERIES_FILE, str(counted_queries(folder) + 1).encode())
+
+
+def counted_queries(folder: Path) -> int:
+    """Raises BadInput for a damaged file."""
+    path = folder / QUERIES_FILE
+    content = path.read_text() if path.exists() else "0"
+    if not content.isdecimal():
+        raise BadInput("second_queries", QUERIES_FILE, str(path), "a whole number")
+    return int(content)
 
 
 class Hang(msgspec.Struct, frozen=True):
@@ -50,8 +68,10 @@ def read_latch_file(folder: Path) -> list[KillOrder]:
         raise BadInput("kill_latch", "kill.latch", str(path), f"kills, one JSON object a line ({error})") from error
 
 
-def remove_latch_file(folder: Path) -> None:
-    (folder / LATCH_FILE).unlink(missing_ok=True)
+def forget_no_core(folder: Path) -> None:
+    """What was given and sent without a core is journaled."""
+    for name in (LATCH_FILE, QUERIES_FILE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def note_hang(folder: Path, journal: Path) -> Hang | None:

@@ -7,6 +7,7 @@ orders of a desk or a strategy are known from the journal alone, and are cancell
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.configuration import Account
@@ -17,6 +18,7 @@ from engine.errors import BadInput
 from engine.live.carry_over import Estate
 from engine.live.config import Config, load_account, read_json
 from engine.live.journal import Reader
+from engine.live.kill_latch import count_query
 from engine.live.recovery import InputState, InputTracker
 from engine.live.scopes import scope_of
 from engine.live.second_session import SecondSession, SessionFailed
@@ -60,20 +62,20 @@ def cancel_without_core(config: Config, scope: str, give_up: float) -> Outcome:
     failure = ""
     if kind in (Scope.FIRM, Scope.VENUE, Scope.SYMBOL):
         symbol = scope.partition(":")[2].strip() if kind is Scope.SYMBOL else ""
-        failure = _mass_cancel(address, account, symbol, give_up)
+        failure = _mass_cancel(config, address, account, symbol, give_up)
     known = _read_journal(config, kind, scope)
     try:
-        ended = _cancel_each(address, account, known, give_up)
+        ended = _cancel_each(config, address, account, known, give_up)
     except SessionFailed as error:
         log.error("%s", error)
         return Outcome(len(known.leaves), 0, failure or str(error))
     return Outcome(len(known.leaves), ended)
 
 
-def _mass_cancel(address: tuple[str, int], account: Account, symbol: str, give_up: float) -> str:
+def _mass_cancel(config: Config, address: tuple[str, int], account: Account, symbol: str, give_up: float) -> str:
     """One message for all orders; why it could not be sent, "" where it was."""
     try:
-        session = SecondSession(address, account, next_sequence=0, give_up=give_up)
+        session = _session(config, address, account, 0, give_up)
         session.send(ouch.MassCancel(session.next_id(), account.username[:FIRM_LETTERS], symbol, appendage=()))
         session.next_id()
         session.close()
@@ -83,9 +85,9 @@ def _mass_cancel(address: tuple[str, int], account: Account, symbol: str, give_u
     return ""
 
 
-def _cancel_each(address: tuple[str, int], account: Account, known: _Known, give_up: float) -> int:
+def _cancel_each(config: Config, address: tuple[str, int], account: Account, known: _Known, give_up: float) -> int:
     """Hears all that the journal has not, cancels what is left then; how many of the known orders have ended."""
-    session = SecondSession(address, account, next_sequence=known.order_sequence + 1, give_up=give_up)
+    session = _session(config, address, account, known.order_sequence + 1, give_up)
     leaves = dict(known.leaves)
     next_id = _settle(session, leaves)
     for order_id in [one for one in leaves if one >= next_id]:
@@ -96,6 +98,13 @@ def _cancel_each(address: tuple[str, int], account: Account, known: _Known, give
         _settle(session, leaves)
     session.close()
     return len(known.leaves) - len(leaves)
+
+
+def _session(
+    config: Config, address: tuple[str, int], account: Account, next_sequence: int, give_up: float
+) -> SecondSession:
+    count = partial(count_query, config.folder)
+    return SecondSession(address, account, next_sequence=next_sequence, give_up=give_up, before_query=count)
 
 
 def _settle(session: SecondSession, leaves: dict[int, int]) -> int:

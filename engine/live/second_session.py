@@ -6,7 +6,7 @@ that starts later takes it back and is sent everything again: what is told here 
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from engine.configuration import Account
 from engine.protocols import ouch
@@ -21,10 +21,21 @@ class SessionFailed(ConnectionError):
 
 
 class SecondSession:
-    """Logged in once made. ``next_sequence`` 0: only what the venue says from here on. Raises SessionFailed."""
+    """Logged in once made. ``next_sequence`` 0: only what the venue says from here on. Raises SessionFailed.
 
-    def __init__(self, address: tuple[str, int], account: Account, *, next_sequence: int, give_up: float) -> None:
-        self._give_up = give_up
+    ``before_query`` is called before each account query: the core of that account has to know how many there were.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        account: Account,
+        *,
+        next_sequence: int,
+        give_up: float,
+        before_query: Callable[[], None],
+    ) -> None:
+        self._give_up, self._before_query = give_up, before_query
         try:
             self._socket = socket.create_connection(address, max(give_up - time.monotonic(), 0.001))
         except OSError as error:
@@ -44,6 +55,7 @@ class SecondSession:
 
         The venue answers in turn, so what was sent before has had its effect by then.
         """
+        self._before_query()
         self.send(ouch.AccountQuery())
         for event in self._events:
             if not isinstance(event, Sequenced):

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from exchange_process import ROOT, SYMBOLS, ExchangeProcess
 
-from engine.core.engine import limits_record
 from engine.core.events import BlobType, Command
+from engine.core.limit_tables import strategy_limits
 from engine.live.control import CHOOSE_SLOT, ask, blob_packets, command_packets, connect
 from engine.messages import DataContract, LimitEnvelope, Manifest
 
@@ -83,7 +83,7 @@ class World:
             connection.settimeout(30)
             packets = [
                 blob_packets(BlobType.MANIFEST, msgspec.json.encode(manifest), CHOOSE_SLOT),
-                blob_packets(BlobType.LIMITS, limits_record(WIDE), 0),
+                blob_packets(BlobType.LIMITS, strategy_limits(WIDE), 0),
                 command_packets(Command.START, 0),
             ]
             for (packet,) in packets:
@@ -170,10 +170,12 @@ def test_the_killer_does_not_rearm_and_two_others_do_on_a_core_that_runs(world: 
 
 
 def test_a_core_that_runs_takes_the_kill_itself(world: World) -> None:
+    before = world.orders()
     code, proof = world.command("kill", "--scope", "symbol:KO", "--level", "flatten")
     assert (code, proof["through"], proof["core_ended"]) == (0, "core", False)
     assert proof["unacknowledged"] == 0
     assert world.core.poll() is None
+    world.wait("the order that closes the position", lambda: world.orders() > before)
 
 
 def test_a_desk_that_is_not_here_is_latched_and_said_to_cover_nothing(world: World) -> None:

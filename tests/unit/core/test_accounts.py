@@ -12,6 +12,7 @@ from engine.core import memory
 from engine.core.capacities import LOTS
 from engine.core.events import Action, BlobType, Kind
 from engine.core.limit_names import Level
+from engine.core.parents import set_target
 from engine.core.positions import apply_to_lots
 from engine.core.recount import recount_states
 from engine.core.reference_limits import ReferenceLimits
@@ -60,7 +61,7 @@ def test_a_fill_that_finds_no_free_lot_joins_the_newest_and_is_counted():
 def test_a_venue_charges_what_takes_and_pays_for_what_adds():
     world = World(fee=5)
     world.blob(BlobType.VENUE_FEES, json.dumps([[-20, 30]]).encode())
-    own(world)["target"], own(world)["parent"] = 300, 1
+    set_target(world.state, 0, 0, 300)
     (order,) = world.trade(ASK)
     for qty, flag in ((100, "R"), (200, "A")):
         report = event(Kind.EXECUTION, 0, order_id=int(order["order_id"]), price=ASK, qty=qty, ref=qty)
@@ -77,7 +78,7 @@ def test_a_split_rescales_shares_costs_a_share_orders_and_the_reference_and_wins
     world = World()
     world.fill(1, 300, 90_000)
     world.fill(-1, 30, 100_000, strategy=1)
-    own(world)["target"], own(world)["parent"] = 500, 1
+    set_target(world.state, 0, 0, 500)
     assert world.trade(100_000)["kind"].tolist() == [Kind.ORDER_NEW]
     before = ReferenceLimits(world.state).totals(Level.FIRM, 0, 0)
     out = world.engine.apply(event(Kind.CORPORATE_ACTION, 0, code=SPLIT, numerator=4, denominator=2))
@@ -87,7 +88,7 @@ def test_a_split_rescales_shares_costs_a_share_orders_and_the_reference_and_wins
         27_000_000,
         [(600, 27_000_000)],
     )
-    assert (int(own(world)["working_buy"]), int(own(world)["target"])) == (400, 1_000)
+    assert (int(own(world)["working_buy"]), int(world.state["parents"][0][0]["target"])) == (400, 1_000)
     order = world.state["orders"][1]
     assert (int(order["qty"]), int(order["price"])) == (400, ASK // 2)
     market = world.state["market"][0]
@@ -114,7 +115,7 @@ def test_a_dividend_pays_longs_charges_shorts_and_lowers_reference_and_buy_order
     world = World()
     world.fill(1, 300, 90_000)
     world.fill(-1, 100, 100_000, strategy=2)
-    own(world)["target"], own(world)["parent"] = 500, 1
+    set_target(world.state, 0, 0, 500)
     world.trade(100_000)
     world.engine.apply(event(Kind.CORPORATE_ACTION, 0, code=DIVIDEND, amount=4_400))
     assert int(own(world)["realised"]) == int(own(world)["fifo_realised"]) == 300 * 4_400

@@ -19,8 +19,9 @@ from live_world import SEGMENT, load
 from loop_world import World, packet, trade
 
 from engine.configuration import Account
-from engine.core.engine import FIRM, Engine, blob, limits_record
+from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import EVENT, BlobType, Kind
+from engine.core.limit_tables import SignedBundle, bundle_within, canonical_bytes, strategy_limits
 from engine.live.compiled_loop import Reason
 from engine.live.feed import MarketFeed
 from engine.live.journal import Reader, Writer
@@ -215,8 +216,9 @@ def test_bytes_that_cannot_go_out_now_are_handed_over(world, full):
 
 
 def test_an_order_that_ouch_cannot_hold_is_handed_over_with_the_inputs_behind_it(world):
-    wide = limits_record(LimitEnvelope(10_000_000, 10**15, 10_000_000, 10**15))
-    for strategy in (FIRM, 0):
+    envelope = LimitEnvelope(10_000_000, 10**15, 10_000_000, 10**15)
+    firm = canonical_bytes(SignedBundle(bundle_within(envelope, number=2)))
+    for strategy, wide in ((FIRM, firm), (0, strategy_limits(envelope))):
         world.pipeline.take_blob(blob(BlobType.LIMITS, wide, strategy=strategy, ts=0), wide)
     world.send(packet(3, trade(1_000_000), trade(1_000_000)))
     assert world.settle() == [Reason.HELD_BACK]
