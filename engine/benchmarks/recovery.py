@@ -2,9 +2,9 @@
 
 A live core journals the market data of ``--pairs`` pairs, is killed with its strategy running, and is started anew as
 the agent would. *Reconciled* is when it has replayed its journal, logged in to the venue from the message that it
-knows, and asked for its account; *trading* when its first order is read, on market data that the venue sends from then on (its
-next session, so that nothing is re-requested). Wall time from the start of the process; the peer is a process that
-imports numba, without which no engine starts.
+knows, and asked for its account; *trading* when its first order is read, on market data that the venue sends from
+then on (its next session, so that nothing is re-requested). Wall time from the start of the process; the peer is a
+process that imports numba, without which no engine starts.
 """
 
 import argparse
