@@ -18,6 +18,7 @@ from engine.live.loop import Loop
 from engine.live.order_session import OrderSession
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
+from engine.live.scan import Walk
 from engine.protocols import itch, moldudp64, ouch
 from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
 from memory_stream import MemoryStream
@@ -152,8 +153,13 @@ class World:
             taken += len(records)
         return np.concatenate(parts).view(EVENT)
 
+    def events(self) -> np.ndarray:
+        """The journal's records without its blobs, whose cells may hold anything."""
+        records = self.records()
+        return records[Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL}).rows(records)]
+
     def kinds(self) -> list[str]:
-        return [Kind(int(kind)).name for kind in self.records()["kind"] if int(kind) in set(Kind)]
+        return [Kind(int(kind)).name for kind in self.events()["kind"]]
 
 
 def directory(symbol: str) -> Any:
