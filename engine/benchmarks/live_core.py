@@ -62,7 +62,9 @@ class LiveCore:
         self.start()
 
     def start(self) -> None:
-        """Starts the core, again after it was killed, and answers its login."""
+        """Starts the core, again after it was killed, with ``date`` opening now, and answers its login."""
+        clock = SessionClock(time.time_ns(), [self.date], SESSION_SECONDS / SESSION_SHARE)
+        (self.folder / "clock.json").write_text(clock.to_json())
         with (self.folder / "core.log").open("a") as log:
             command = [sys.executable, "-m", "engine.live.core", "--config", str(self.folder / "engine.json")]
             environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
@@ -71,8 +73,6 @@ class LiveCore:
         self.market.connect(("127.0.0.1", self.status()["itch_ports"][0]))
 
     def _write(self, mode: str, cpu: int | None) -> None:
-        clock = SessionClock(time.time_ns(), [DATE], SESSION_SECONDS / SESSION_SHARE)
-        (self.folder / "clock.json").write_text(clock.to_json())
         ports = {"ouch": self._port.getsockname()[1], "itch_retransmit": self._requests.getsockname()[1]}
         (self.folder / "ports.json").write_text(json.dumps(ports))
         (self.folder / "account.json").write_text(json.dumps({"username": "BENCH", "password": "secret"}))
@@ -145,11 +145,11 @@ class LiveCore:
         self.market.send(moldudp64.encode(str(self.date), self.sequence, map(itch.encode, messages)))
         self.sequence += len(messages)
 
-    def open_session(self, price: int) -> None:
-        """Names the symbols, opens them for trading, and quotes each at ``price`` and two cents more, one order a side
-        (the bid of instrument i is order 2 i + 1)."""
+    def open_session(self, price: int, symbols: int | None = None) -> None:
+        """Names the first ``symbols`` (or all), opens them for trading, and quotes each at ``price`` and two cents more,
+        one order a side (the bid of instrument i is order 2 i + 1)."""
         self.send([itch.SystemEvent(0, 0, 0, "O"), itch.SystemEvent(0, 0, 0, "Q")])
-        for index, symbol in enumerate(self.symbols):
+        for index, symbol in enumerate(self.symbols[:symbols]):
             locate = index + 1
             self.send(
                 [
@@ -159,7 +159,7 @@ class LiveCore:
                     itch.AddOrder(locate, 0, 0, 2 * index + 2, "S", 10_000, symbol, price + 200),
                 ]
             )
-            if index % 50 == 0:
+            if index % 50 == 49:
                 time.sleep(0.05)
 
     def close(self) -> None:

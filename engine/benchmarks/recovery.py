@@ -1,10 +1,10 @@
-"""How long a core needs after kill -9 until it trades again, with ``--events`` journaled events and no snapshot.
+"""How long a core needs after kill -9 until it trades again, with ``--events`` journal records and no snapshot.
 
-A live core journals the market data of ``--pairs`` pairs, is killed with its strategy running, and is started anew as
-the agent would. *Reconciled* is when it has replayed its journal, logged in to the venue from the message that it
-knows, and asked for its account; *trading* when its first order is read, on market data that the venue sends from
-then on (its next session, so that nothing is re-requested). Wall time from the start of the process; the peer is a
-process that imports numba, without which no engine starts.
+A live core journals the market data of ``--pairs`` pairs and what its strategy makes of it, is killed while that runs,
+and is started anew as the agent would, with orders in doubt. *Reconciled* is when it has replayed its journal, logged
+in to the venue from the message that it knows, and been told which order is expected next; *trading* when its first
+order is read, on market data that the venue sends from then on (its next session, so that nothing is re-requested).
+Wall time from the start of the process; the peer is a process that imports numba, without which no engine starts.
 """
 
 import argparse
@@ -30,12 +30,16 @@ PRICE, TICK = 1_000_000, 100
 MESSAGES = 30  # a packet
 FIRST_REPLACEMENT = 1_000_000
 PACKETS_AT_ONCE = 20  # between two pauses, for which the socket's buffer has room
+PACKETS_A_LOOK = 100
+LEGS = 2  # instruments that are quoted after the kill: those of the first pair
 PAUSE = 0.001
 PATIENCE = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, default=1_000_000, help="journaled before the kill, at least")
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="records in the journal before the kill, at least"
+    )
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3, help="kills, of which the median counts")
     parser.add_argument("--folder", type=Path, help="where the journal is written (default: HELIOGRAPH_VAR, or var)")
@@ -75,10 +79,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _journal(core: LiveCore, events: int) -> None:
-    """Moves the bids of instruments that are in no pair's way up and down until so many events are journaled."""
+    """Moves the bids of instruments that are in no pair's way up and down until so many records are journaled."""
     latest = {index: 2 * index + 1 for index in range(SYMBOLS)}
     number, packets = FIRST_REPLACEMENT, 0
-    while number - FIRST_REPLACEMENT < events:
+    while packets % PACKETS_A_LOOK or core.status()["events"] < events:
         messages: list[Any] = []
         for _ in range(MESSAGES):
             index = number % (SYMBOLS - 1) + 1  # the first instrument is for the time after the kill
@@ -91,9 +95,9 @@ def _journal(core: LiveCore, events: int) -> None:
             _drain(core.orders)
             time.sleep(PAUSE)
     give_up = time.monotonic() + PATIENCE
-    while (status := core.status())["events"] < events or status["stale"]:
+    while core.status()["stale"]:
         if time.monotonic() > give_up:
-            raise BadInput("events", "events", status["events"], f"{events} journaled and no packet lost")
+            raise BadInput("events", "events", packets, "packets of which none is lost")
         time.sleep(0.1)
 
 
@@ -112,12 +116,12 @@ def _kill_and_recover(core: LiveCore) -> tuple[float, float]:
     core.process.send_signal(signal.SIGKILL)
     core.process.wait()
     core.orders.close()
+    core.date, core.sequence = core.date + 1, 1
     began = time.monotonic()
     core.start()
     reconciled = time.monotonic() - began
-    core.date, core.sequence = core.date + 1, 1
     core.market.connect(("127.0.0.1", core.status()["itch_ports"][0]))
-    core.open_session(PRICE)
+    core.open_session(PRICE, LEGS)
     core.orders.settimeout(0.002)
     latest, number, give_up = 1, FIRST_REPLACEMENT, time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
