@@ -21,7 +21,7 @@ from engine.core.limit_tables import strategy_limits
 from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
 from engine.messages import DataContract, LimitEnvelope, Manifest
 from engine.protocols import itch, moldudp64, ouch
-from engine.protocols.soupbintcp_session import SequencedStream, ServerSession, Unsequenced
+from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
 
 DATE = 20130102
 SESSION_SECONDS = 23_400
@@ -57,10 +57,14 @@ class LiveCore:
         self._port = socket.create_server(("127.0.0.1", 0))
         self._requests = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._requests.bind(("127.0.0.1", 0))
-        self.sequence = 1
+        self.stream, self.date, self.sequence = Stream(), DATE, 1
         self._write(mode, cpu)
-        with (folder / "core.log").open("a") as log:
-            command = [sys.executable, "-m", "engine.live.core", "--config", str(folder / "engine.json")]
+        self.start()
+
+    def start(self) -> None:
+        """Starts the core, again after it was killed, and answers its login."""
+        with (self.folder / "core.log").open("a") as log:
+            command = [sys.executable, "-m", "engine.live.core", "--config", str(self.folder / "engine.json")]
             environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self.orders = self._log_in()
@@ -91,13 +95,12 @@ class LiveCore:
         self._port.settimeout(PATIENCE)
         connection, _ = self._port.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream: SequencedStream = Stream()
-        session, asked = ServerSession(lambda _name, _word: stream, 0), False
+        session, asked = ServerSession(lambda _name, _word: self.stream, 0), False
         connection.settimeout(PATIENCE)
         while not asked:
             for event in session.receive(connection.recv(1 << 16), 0):
                 if isinstance(event, Unsequenced):
-                    stream.messages.append(ouch.encode(ouch.AccountQueryResponse(7, 1)))  # type: ignore[attr-defined]
+                    self.stream.messages.append(ouch.encode(ouch.AccountQueryResponse(7, 1)))
                     asked = True
             session.pump(0)
             connection.sendall(session.take())
@@ -139,7 +142,7 @@ class LiveCore:
 
     def send(self, messages: list[Any]) -> None:
         """One packet."""
-        self.market.send(moldudp64.encode(str(DATE), self.sequence, map(itch.encode, messages)))
+        self.market.send(moldudp64.encode(str(self.date), self.sequence, map(itch.encode, messages)))
         self.sequence += len(messages)
 
     def open_session(self, price: int) -> None:

@@ -79,7 +79,7 @@ SESSION_SECONDS = 23_400
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="a plain ITCH 5.0 BinaryFILE")
     parser.add_argument("--pairs", type=int, default=300, help=f"at most {intraday_pairs.MAX_PAIRS}")
-    parser.add_argument("--messages", type=int, default=2_000_000, help="of the file, at most")
+    parser.add_argument("--messages", type=int, default=5_000_000, help="of the file, at most")
     parser.add_argument("--folder", type=Path, help="where the journal is written (default: HELIOGRAPH_VAR, or var)")
     parser.add_argument("--cpu", type=int, help="that the run is bound to")
 
@@ -148,7 +148,7 @@ class _Bench:
 
     def _trade(self, names: list[str], pairs: int) -> None:
         """One strategy that runs, within limits."""
-        strategy = many_pairs.parameters(entry=1.0, exit=0.25, stop=50.0, leg_notional=LEG_NOTIONAL)
+        strategy = many_pairs.parameters(lookback=30, entry=0.7, exit=0.2, stop=50.0, leg_notional=LEG_NOTIONAL)
         for blob_type, slot, payload in (
             (BlobType.INSTRUMENTS, FIRM, json.dumps(names).encode()),
             (BlobType.LIMITS, FIRM, firm_limits(ENVELOPE)),

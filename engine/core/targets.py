@@ -49,7 +49,8 @@ def work_instrument(state, out, instrument):
     """Moves every strategy's position in ``instrument`` one order closer to its target."""
     if _may_trade(state, instrument):
         for strategy in range(len(state.slots)):
-            _work_target(state, out, strategy, instrument)
+            if state.slots[strategy].state != NO_STRATEGY:
+                _work_target(state, out, strategy, instrument)
 
 
 @njit(cache=True)
@@ -70,8 +71,6 @@ def _may_trade(state, instrument):
 @njit(cache=True)
 def _work_target(state, out, strategy, instrument):
     running = state.slots[strategy].state
-    if running == NO_STRATEGY:
-        return
     level = kill_level(state, strategy, instrument, ONLY_VENUE)
     if level in (PAUSE, CANCEL, DISCONNECT):
         return  # what is to be cancelled there, the kill and each timer after it ask for

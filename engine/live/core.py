@@ -178,6 +178,7 @@ class Core:
             self._accept()
         elif descriptor == self._wake_read:
             os.read(self._wake_read, 64)
+            self.loop.stop()  # a signal: if another thread has taken it, the main thread sleeps on
         elif descriptor in self._clients and not self._clients[descriptor].on_readable():
             self._drop(descriptor)
 

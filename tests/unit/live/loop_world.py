@@ -147,16 +147,19 @@ class World:
         self.venue_lines[line].send(datagram)
 
     def records(self) -> np.ndarray:
-        """The journal's records without its blobs, whose cells may hold anything."""
         reader, parts, taken = Reader(self.folder), [], 0
-        walk = Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL})
         while len(records := reader.read(taken)):
-            parts.append(records[walk.rows(records)].view("V64"))
+            parts.append(records.view("V64"))
             taken += len(records)
         return np.concatenate(parts).view(EVENT)
 
+    def events(self) -> np.ndarray:
+        """The journal's records without its blobs, whose cells may hold anything."""
+        records = self.records()
+        return records[Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL}).rows(records)]
+
     def kinds(self) -> list[str]:
-        return [Kind(int(kind)).name for kind in self.records()["kind"]]
+        return [Kind(int(kind)).name for kind in self.events()["kind"]]
 
 
 def directory(symbol: str) -> Any:

@@ -155,7 +155,7 @@ def test_reports_that_arrive_in_pieces_of_any_size_are_taken_once_and_whole(tmp_
             world.port.socket.sendall(content[at : at + size])
             assert world.run() is Reason.DEADLINE
         assert int(world.pipeline.engine.state["positions"][0, 0]["position"]) == 400
-        assert world.records()["sequence"][world.records()["kind"] == Kind.EXECUTION].tolist() == [3, 4]
+        assert world.events()["sequence"][world.events()["kind"] == Kind.EXECUTION].tolist() == [3, 4]
         journals.add(world.records().tobytes())
         world.close()
     assert len(journals) == 1
@@ -222,7 +222,7 @@ def test_an_order_that_ouch_cannot_hold_is_handed_over_with_the_inputs_behind_it
         world.pipeline.take_blob(blob(BlobType.LIMITS, wide, strategy=strategy, ts=0), wide)
     world.send(packet(3, trade(1_000_000), trade(1_000_000)))
     assert world.settle() == [Reason.HELD_BACK]
-    rejected = world.records()[world.records()["kind"] == Kind.REJECTED]
+    rejected = world.events()[world.events()["kind"] == Kind.REJECTED]
     assert rejected["reason"].tolist() == [NOT_SENT]
     assert world.kinds().count("TRADE") == 2
     assert world.port.orders() == []

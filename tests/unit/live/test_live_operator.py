@@ -38,7 +38,7 @@ def told(tmp_path: Path) -> Iterator[list[Any]]:
 
     def serve() -> None:
         connection, _ = server.accept()
-        client = ControlClient(connection, handle, dict)
+        client = ControlClient(connection, handle, dict, lambda _scope, _below: 0)
         client.send({"status": {}})  # comes each half second, and is no answer
         while client.on_readable():
             continue
