@@ -246,7 +246,7 @@ def _exchange(folder: Path) -> Iterator[tuple[str, int]]:
             "dataset": "two",
             "start": "2013-01-03",
             "end": "2013-01-04",
-            "day_seconds": 3_600.0,
+            "day_seconds": 900.0,
             "messages_per_second": 1.0,
             "accounts_file": str(folder / "accounts.json"),
             "receivers": [f"127.0.0.1:{feed.getsockname()[1]}"],
