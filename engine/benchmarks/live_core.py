@@ -146,8 +146,8 @@ class LiveCore:
         self.sequence += len(messages)
 
     def open_session(self, price: int, symbols: int | None = None) -> None:
-        """Names the first ``symbols`` (or all), opens them for trading, and quotes each at ``price`` and two cents more,
-        one order a side (the bid of instrument i is order 2 i + 1)."""
+        """Names the first ``symbols`` (or all), opens them for trading, and quotes each at ``price`` and two cents
+        more, one order a side (the bid of instrument i is order 2 i + 1)."""
         self.send([itch.SystemEvent(0, 0, 0, "O"), itch.SystemEvent(0, 0, 0, "Q")])
         for index, symbol in enumerate(self.symbols[:symbols]):
             locate = index + 1
