@@ -36,6 +36,7 @@ FILLS = (
     Column("Quantity", "figure"),
     Column("Price", "figure"),
     Column("Value, USD", "figure"),
+    Column("", "text", "Whether the venue has undone the execution"),
     Column("Order", "figure"),
     Column("Execution", "figure", "The venue's match number"),
 )

@@ -58,11 +58,39 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: DataContract
     stage: Literal["sim"]
     capital: int  # 1/10,000 of the currency
+    desk: str = ""  # whose it is: what kills name
+    name: str = ""  # the strategy as people know it
 
 
 class Deployed(msgspec.Struct, frozen=True):
     manifest: Manifest
     desired: DesiredState
+
+
+KillLevelName = Literal["armed", "pause", "reduce-only", "cancel", "flatten", "disconnect"]
+
+
+class KillOrder(Message, frozen=True):
+    """A kill, or with the level "armed" a re-arming, which names two persons. Sent as soon as it is given, and kept in
+    Desired so that a lost one heals. ``epoch``: ms UTC, above every epoch before it.
+
+    ``scope``: "firm", "desk:NAME", "strategy:NAME", "symbol:S" or "venue:V".
+    """
+
+    scope: str
+    level: KillLevelName
+    epoch: int
+    persons: list[str]
+    reason: str = ""
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """A person has looked at the break of ``symbol`` ("": of all) whose match number or order id is ``value``."""
+
+    symbol: str
+    value: int
+    person: str
+    reason: str = ""
 
 
 class Welcome(Message, frozen=True):
@@ -75,6 +103,8 @@ class Desired(Message, frozen=True):
 
     revision: int
     deployments: list[Deployed]
+    kills: list[KillOrder] = []  # the newest of each scope that was ever killed
+    resolutions: list[Resolution] = []  # until the engine has reported them
 
 
 class Acknowledge(Message, frozen=True):
@@ -109,6 +139,20 @@ class Applied(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class OpenBreak(msgspec.Struct, frozen=True):
+    symbol: str  # "": nothing trades
+    code: str
+    value: int
+
+
+class Latch(msgspec.Struct, frozen=True):
+    """A scope that is killed at the engine, by whomever."""
+
+    scope: str
+    level: KillLevelName
+    epoch: int
+
+
 class Heartbeat(Message, frozen=True):
     """Each 500 ms."""
 
@@ -122,6 +166,9 @@ class Heartbeat(Message, frozen=True):
     events: int  # journal records written
     anomalies: int
     deployments: list[Applied]
+    breaks: list[OpenBreak] = []
+    latches: list[Latch] = []
+    kill_epoch: int = 0  # the newest that was applied
 
 
 class OrderReport(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
@@ -239,20 +286,26 @@ class BreakReport(msgspec.Struct, frozen=True, tag="break", tag_field="kind"):
     symbol: str
     code: str  # resolved, unknown_execution, unknown_bust
     value: int
+    person: str = ""  # who resolved it
 
 
-Report: TypeAlias = (
-    OrderReport
-    | FillReport
-    | BustReport
-    | PositionReport
-    | EquityReport
-    | SignalReport
-    | RejectReport
-    | StateReport
-    | AnomalyReport
-    | BreakReport
+class KillReport(msgspec.Struct, frozen=True, tag="kill", tag_field="kind"):
+    """A latch of the kill ladder has changed, by a command from wherever."""
+
+    record: int
+    ts: int
+    scope: str
+    level: KillLevelName  # that holds from here on
+    epoch: int
+    persons: list[str]
+    via: str  # host, web
+    reason: str = ""
+
+
+OfDeployment: TypeAlias = (
+    OrderReport | FillReport | BustReport | PositionReport | EquityReport | SignalReport | RejectReport | StateReport
 )
+Report: TypeAlias = OfDeployment | AnomalyReport | BreakReport | KillReport
 
 
 class ReportBatch(Message, frozen=True):
@@ -263,7 +316,7 @@ class ReportBatch(Message, frozen=True):
     reports: list[Report]
 
 
-Down: TypeAlias = Welcome | Desired | Acknowledge | Refused
+Down: TypeAlias = Welcome | Desired | KillOrder | Acknowledge | Refused
 Up: TypeAlias = Hello | Heartbeat | ReportBatch
 
 encode = msgspec.json.Encoder(order="deterministic").encode

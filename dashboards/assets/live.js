@@ -7,7 +7,7 @@
   const C = window.heliographCharts;
   const DRAW_MS = 200;
   const STALE_MS = 5000;
-  const WORKING = new Set(["sent", "accepted", "partially_filled"]);
+  const WORKING = new Set(["sent", "accepted", "suspended", "partially_filled"]);
 
   class LivePage {
     constructor(root, equityChart, signalChart) {
@@ -48,7 +48,8 @@
       this.working = new Map();
       this.engine = {};
       for (const table of [this.fills, this.orders, this.positions, this.pairs]) table.clear();
-      this.equityChart.snapshot(data.equity, data.fills);
+      this.busted = new Set(data.fills.filter((fill) => fill.busted).map(T.executionKey));
+      this.equityChart.snapshot(data.equity, data.fills.filter((fill) => !fill.busted));
       this.signalChart.snapshot(data.signals);
       this.equity = data.equity[data.equity.length - 1] || null;
       this.take({ ...data, equity: [] }, ts, false);
@@ -57,6 +58,8 @@
     }
 
     delta(data, ts) {
+      // What the venue has undone or corrected is told apart by the database alone.
+      if (data.busts || (data.fills || []).some((fill) => this.busted.has(T.executionKey(fill)))) return this.stream.resync();
       if (data.equity) {
         this.equity = data.equity[data.equity.length - 1];
         this.equityChart.equity(data.equity);
@@ -130,7 +133,10 @@
       if (engine.received) this.heardAt = Date.now() - behind;
       const now = this.engine;
       const state = now.state || "pending";
-      if (this.state && now.state && now.state !== this.state) this.refreshHead();
+      const stopped = JSON.stringify([now.breaks || [], now.killed || []]);
+      const changed = this.stopped !== undefined && stopped !== this.stopped;
+      if (now.session_phase) this.stopped = stopped;
+      if (changed || (this.state && now.state && now.state !== this.state)) this.refreshHead();
       this.state = now.state || this.state;
       const tile = this.root.querySelector('[data-tile="engine"]');
       const shown = X.status(this.ended ? "stopped" : state);
@@ -152,6 +158,8 @@
         ["Market data", now.feed_age_ms < 0 || now.feed_age_ms === undefined ? "none yet" : F.age(now.feed_age_ms / 1000)],
         ["Session", now.session_date ? F.day(now.session_date) + ", " + now.session_phase.replace("_", " ") : F.UNKNOWN],
         ["Exchange clock, UTC", now.session_time ? F.moment(now.session_time) : F.UNKNOWN],
+        ["Breaks", this.listed(now.breaks, (symbol) => symbol || "every symbol", "None")],
+        ["Killed", this.listed(now.killed, (one) => one.scope.replace(":", " ") + " " + one.level, "Nothing")],
         ["Journal records", F.quantity(now.events)],
         ["Anomalies", F.quantity(now.anomalies)],
         ["Desired state applied", now.revision === undefined ? F.UNKNOWN : "revision " + F.quantity(now.revision)],
@@ -166,6 +174,12 @@
         return [term, description];
       });
       list.replaceChildren(...children);
+    }
+
+    // Entries in words, or one good word for none.
+    listed(entries, words, none) {
+      if (entries === undefined) return F.UNKNOWN;
+      return entries.length ? X.dot(entries.map(words).join(", "), "bad") : X.dot(none, "good");
     }
 
     head() {

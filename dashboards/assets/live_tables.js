@@ -29,10 +29,11 @@
       const known = this.rows.get(key);
       const row = known || document.createElement("tr");
       row.replaceChildren(...this.build(entry));
+      row.classList.toggle("is-busted", Boolean(entry.busted));
       if (known) return;
       this.rows.set(key, row);
       if (flash) {
-        row.className = "is-new";
+        row.classList.add("is-new");
         row.addEventListener("animationend", () => row.classList.remove("is-new"), { once: true });
       }
       if (this.newestFirst) this.body.prepend(row);
@@ -54,6 +55,8 @@
     }
   }
 
+  const executionKey = (fill) => new Date(fill.ts).toISOString().slice(0, 10) + "/" + fill.execution_id + "/" + fill.side;
+
   const fillCells = (fill) => [
     X.stamp(fill.ts),
     X.cell(fill.symbol),
@@ -61,6 +64,7 @@
     X.figure(fill.qty, "quantity"),
     X.figure(fill.price, "price"),
     X.figure(fill.qty * Number(fill.price), "money"),
+    fill.busted ? X.cell(X.status("busted")) : X.cell(""),
     X.cell(String(fill.order_id), "right muted-figure", fill.order_id),
     X.cell(String(fill.execution_id), "right muted-figure", fill.execution_id),
   ];
@@ -125,6 +129,7 @@
     positionCells,
     orderCells,
     signalCells,
-    fillKey: (fill) => new Date(fill.ts).toISOString().slice(0, 10) + "/" + fill.execution_id + "/" + fill.side,
+    fillKey: (fill) => executionKey(fill) + "/" + (fill.revision || 1),
+    executionKey,
   };
 })();

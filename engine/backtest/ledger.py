@@ -15,7 +15,7 @@ from engine.backtest.round_trips import RoundTrip, RoundTrips
 from engine.backtest.statistics import DAYS_A_YEAR, equity_statistics
 from engine.content import canonical_json
 from engine.core.events import EVENT, PRICE_SCALE, Kind
-from engine.core.limits import Level, Limit
+from engine.core.limit_names import Level, Limit
 from engine.messages import side_name
 
 MONEY = pa.decimal128(20, 4)

@@ -18,8 +18,9 @@ from engine import engine_build
 from engine.backtest.days import day_events, opening_events
 from engine.backtest.ledger import Ledger
 from engine.content import canonical_json
-from engine.core.engine import FIRM, Engine, blob, limits_record
+from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import EVENT, BlobType, Command, Kind
+from engine.core.limit_tables import firm_limits, strategy_limits
 from engine.core.state import OUTPUTS
 from engine.errors import BadInput
 from engine.history import History, open_history
@@ -192,9 +193,9 @@ def _load(engine: Engine, study: _Study, ts: int) -> None:
     """The engine's instruments, limits, manifest and parameters, and the command to start."""
     payloads = [
         (BlobType.INSTRUMENTS, FIRM, json.dumps(study.symbols).encode()),
-        (BlobType.LIMITS, FIRM, limits_record(study.manifest.envelope)),
+        (BlobType.LIMITS, FIRM, firm_limits(study.manifest.envelope)),
         (BlobType.MANIFEST, 0, msgspec.json.encode(study.manifest)),
-        (BlobType.LIMITS, 0, limits_record(study.manifest.envelope)),
+        (BlobType.LIMITS, 0, strategy_limits(study.manifest.envelope)),
         (BlobType.PARAMETERS, 0, study.strategy.parameter_record(study.parameters)),
     ]
     for blob_type, strategy, payload in payloads:

@@ -14,6 +14,7 @@ from engine.protocols.unaligned import load_u16, load_u64, store_u16, store_u64
 
 PIECE_BYTES = 1 << 20
 DATAGRAM_BYTES = 1_400
+SHORTEST_MESSAGE_BYTES = 14  # System Event, with its length
 SESSION = "20130102"
 R = ord("R")
 
@@ -84,17 +85,18 @@ def _directory(content, keys):
 
 
 class Packer:
-    """Puts pieces into datagrams of at most DATAGRAM_BYTES, headers included."""
+    """Puts pieces into datagrams of at most ``datagram_bytes``, headers included, but for messages that are longer."""
 
-    def __init__(self) -> None:
-        self._sequence = 1
-        self._datagrams = np.zeros(PIECE_BYTES * 2, np.uint8)
-        self._ends = np.zeros(PIECE_BYTES // 100, np.int64)
+    def __init__(self, datagram_bytes: int = DATAGRAM_BYTES) -> None:
+        self._sequence, self._datagram_bytes = 1, datagram_bytes
+        self._datagrams = np.zeros(PIECE_BYTES * 3, np.uint8)
+        self._ends = np.zeros(PIECE_BYTES // SHORTEST_MESSAGE_BYTES, np.int64)
         self._header = np.frombuffer(HEADER.pack(SESSION.encode().ljust(10), 0, 0), np.uint8)
 
     def pack(self, piece: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """(datagrams one behind the other, where each ends), overwritten by the next call."""
-        count, self._sequence = _pack(piece, self._header, self._sequence, self._datagrams, self._ends)
+        room = self._datagram_bytes
+        count, self._sequence = _pack(piece, self._header, self._sequence, room, self._datagrams, self._ends)
         return read_only(self._datagrams), self._ends[:count]
 
 
@@ -105,14 +107,14 @@ def _copy(target, at, source, start, count):
 
 
 @njit(cache=True)
-def _pack(piece, header, sequence, datagrams, ends):
+def _pack(piece, header, sequence, datagram_bytes, datagrams, ends):
     position = at = count = 0
     while position < len(piece):
         start, messages = at, 0
         at += HEADER_BYTES
         while position < len(piece):
             size = 2 + load_u16(piece, position)
-            if messages and at + size - start > DATAGRAM_BYTES:
+            if messages and at + size - start > datagram_bytes:
                 break
             _copy(datagrams, at, piece, position, size)
             at += size

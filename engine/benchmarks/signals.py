@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.benchmarks import itch_file
+from engine.benchmarks import itch_file, many_pairs
 from engine.benchmarks.surroundings import commit, machine
 from engine.core.compiled import njit
 from engine.core.engine import FIRM, Engine, Loaded, blob
@@ -33,7 +33,7 @@ from engine.errors import BadInput
 from engine.protocols.feed import FEED, new_locate_map, set_date
 from engine.protocols.itch_events import decode_whole
 from engine.strategies import intraday_pairs
-from engine.strategies.intraday_pairs import ARTIFACT, HEDGE_VARIANCE, MEMORY, PARAMETERS
+from engine.strategies.intraday_pairs import HEDGE_VARIANCE, MEMORY, PARAMETERS
 
 EVENTS_AT_ONCE = 1_024
 MOVE = np.dtype([("instrument", "<i8"), ("price", "<f8"), ("now", "<i8")])
@@ -52,8 +52,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     symbols = itch_file.symbols_of(arguments.input)
     if not 2 <= len(symbols) <= INSTRUMENTS:
         raise BadInput("instruments", "input", len(symbols), f"2 to {INSTRUMENTS} symbols")
-    if not 1 <= arguments.pairs <= intraday_pairs.MAX_PAIRS:
-        raise BadInput("pairs", "pairs", arguments.pairs, f"1 to {intraday_pairs.MAX_PAIRS}")
     bench = _Bench(arguments.input, symbols, arguments.pairs)
     messages, moves = bench.record_moves()
     if not len(moves):
@@ -98,18 +96,10 @@ class _Bench:
         self._none = np.zeros(0, MOVE)
 
     def parameters(self, mode: tuple[str, str]) -> bytes:
-        values = {"hedge": mode[0], "statistics": mode[1], "sample_seconds": 0, "price": "microprice", "lookback": 60}
-        return intraday_pairs.parameter_record(intraday_pairs.STRATEGY.parameters(values))
+        return many_pairs.parameters(hedge=mode[0], statistics=mode[1])
 
     def artifact(self) -> np.ndarray:
-        """Pairs of neighbours, then of the next but one, and so on: each instrument is in about as many."""
-        artifact = np.zeros(1, ARTIFACT)
-        artifact["pairs"] = self.pairs
-        count = len(self.symbols)
-        for index in range(self.pairs):
-            distance = 1 + index // count
-            artifact["pair"][0, index] = (index % count, (index + distance) % count, 1.0, 0.0, 0.0)
-        return artifact
+        return many_pairs.artifact(len(self.symbols), self.pairs)
 
     def engine(self, with_pairs: bool) -> Engine:
         """An engine in which the strategy runs; without the pairs its kernel sleeps."""

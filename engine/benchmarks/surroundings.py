@@ -47,13 +47,18 @@ def file_system(folder: Path) -> str:
     return found[1]
 
 
-def peer_script(name: str) -> Path:
-    """A script of the shared benchmarks (``HELIOGRAPH_SHARED``, default ../shared)."""
+def shared_file(place: str) -> Path:
+    """A file of the shared folder (``HELIOGRAPH_SHARED``, default ../shared). MissingPrerequisite without it."""
     folder = Path(os.environ.get("HELIOGRAPH_SHARED") or PACKAGE.parent.parent / "shared")
-    script = folder / "bench" / name
-    if not script.is_file():
-        raise MissingPrerequisite(str(script), "export HELIOGRAPH_SHARED=<the folder that holds bench/ and data/>")
-    return script
+    file = folder / place
+    if not file.is_file():
+        raise MissingPrerequisite(str(file), "export HELIOGRAPH_SHARED=<the folder that holds bench/ and data/>")
+    return file
+
+
+def peer_script(name: str) -> Path:
+    """A script of the shared benchmarks."""
+    return shared_file(f"bench/{name}")
 
 
 def peak_rss_mb() -> int:

@@ -20,10 +20,15 @@ from engine.core.clock import SessionClock
 from engine.dates import as_yyyymmdd, new_years_day
 from engine.errors import BadInput
 from engine.files import replace_file
-from engine.simulation.exchange import MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
+from engine.simulation.crosses import Halt
+from engine.simulation.exchange import COLLAR, MESSAGES_PER_SECOND, SECOND, Exchange, warm_up
+from engine.simulation.faults import Faults
+from engine.simulation.fees import Fees
+from engine.simulation.latency import Latencies
 from engine.simulation.market import Market
 from engine.simulation.record import Record
 from engine.simulation.server import Server
+from engine.simulation.venue import Venue
 
 LEAD_NS = SECOND // 2  # from being ready to the first day's start-of-day messages
 
@@ -47,6 +52,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     symbols: list[str] | None = None  # None: all of the dataset
     messages_per_second: float = MESSAGES_PER_SECOND
+    auctions: bool = False  # opening and closing; orders are taken from the start-of-day messages on
+    collar: int = COLLAR  # 1/10,000 of the touch that an order may trade through; 0: none
+    halts: list[Halt] = []
+    fees: Fees = Fees()
+    latency: Latencies = Latencies()
+    faults: Faults = Faults()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +70,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     config = read_configuration(arguments.config, Config, "config")
     if not 0.1 <= config.day_seconds <= 86_400:
         raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
+    if not 0 <= config.collar <= 1_000_000:
+        raise BadInput("out_of_range", "collar", config.collar, "0 to 1,000,000 of 1/10,000")
+    config.latency.check()
+    config.faults.check()
     directory = Path(config.var) / "exchange"
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "exchange.lock").open("w") as lock:
@@ -71,7 +86,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
     lines = {"receivers": config.receivers, "receivers_b": config.receivers_b}
     addresses = {line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()}
     market = _prepared_market(config)
-    warm_up()
+    warm_up(auctions=config.auctions or bool(config.halts))
     record = Record(directory, list(passwords))
     left = market.after(record.state.started)
     clock = _clock(left or market.dates[-1:], config.day_seconds, finished=not left)
@@ -83,11 +98,16 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         seed=config.seed,
         messages_per_second=config.messages_per_second,
         finished=not left,
+        auctions=config.auctions,
+        collar=config.collar,
+        halts=config.halts,
+        fees=config.fees,
     )
     cancelled = exchange.cancel_leftovers()
     replace_file(directory / "clock.json", clock.to_json().encode())
+    venue = Venue(exchange, latencies=config.latency, faults=config.faults, seed=config.seed)
     server = Server(
-        exchange,
+        venue,
         directory,
         passwords=passwords,
         **addresses,
@@ -99,7 +119,7 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
     about = {"days": len(left), "first_day": left[0] if left else 0, "cancelled_leftovers": cancelled}
     asyncio.run(_until_stopped(server, about))
     record.close()
-    return {"ok": True, "last_day": exchange.trade_date, **exchange.orders.counters}
+    return {"ok": True, "last_day": exchange.trade_date, "faults": venue.counts, **exchange.orders.counters}
 
 
 def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionClock:
@@ -143,7 +163,7 @@ def _prepare(config: Config, sending: Connection) -> None:
     except BadInput as error:
         sending.send((error.code, error.field, error.value, error.expected))
         return
-    warm_up()
+    warm_up(auctions=config.auctions or bool(config.halts))
     sending.send(market)
 
 

@@ -13,25 +13,32 @@ RESOLVED = 0
 def open_break(state, out, code, instrument, value):
     """``value`` is the match number or order id that it is about; an instrument out of range concerns all."""
     if 0 <= instrument < state.instruments:
-        state.breaks[instrument] = code
+        _set(state.breaks[instrument], code, value)
     else:
         instrument = -1
-        state.unexplained = code
+        _set(state.unexplained, code, value)
     _tell(state, out, code, instrument, value)
 
 
 @njit(cache=True)
-def resolve_break(state, out, instrument):
-    """``instrument`` -1: what concerns all. Nothing happens where there is none."""
+def resolve_break(state, out, instrument, value):
+    """``instrument`` -1: what concerns all. ``value`` is that of the newest break that was looked at: where there is
+    none, or another one since, nothing happens."""
     if 0 <= instrument < state.instruments:
-        if not state.breaks[instrument]:
-            return
-        state.breaks[instrument] = RESOLVED
-    elif instrument == -1 and state.unexplained:
-        state.unexplained = RESOLVED
+        broken = state.breaks[instrument]
+    elif instrument == -1:
+        broken = state.unexplained
     else:
         return
-    _tell(state, out, RESOLVED, instrument, 0)
+    if broken.code != RESOLVED and broken.value == value:
+        _set(broken, RESOLVED, 0)
+        _tell(state, out, RESOLVED, instrument, value)
+
+
+@njit(cache=True)
+def _set(broken, code, value):
+    broken.code = code
+    broken.value = value
 
 
 @njit(cache=True)
@@ -43,4 +50,4 @@ def _tell(state, out, code, instrument, value):
 
 @njit(cache=True, inline="always")
 def is_broken(state, instrument):
-    return state.breaks[instrument] != RESOLVED or state.unexplained != RESOLVED
+    return state.breaks[instrument].code != RESOLVED or state.unexplained.code != RESOLVED

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.core.capacities import LOTS
+from engine.core.kill import KILLERS, LATCHES
 from engine.core.orders import LAST_OPEN, ORDER, PENDING_NEW
 from engine.core.state import INSTRUMENTS, STRATEGIES, StrategyState
 from engine.errors import BadInput
@@ -21,6 +23,8 @@ class CarriedPosition(msgspec.Struct, frozen=True):
     cost: int
     realised: int
     fees: int
+    fifo_realised: int = 0
+    lots: list[tuple[int, int]] = []  # signed quantity and cost, oldest first
 
 
 class CarriedOrder(msgspec.Struct, frozen=True):
@@ -41,6 +45,23 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     trade_date: int
     origin: int = 0
     before: int = 0
+    mark: int = 0  # Mark: how a sell was marked
+
+
+class CarriedLatch(msgspec.Struct, frozen=True):
+    """One of the kill ladder (``engine.core.kill``); ``level`` 0 for one that was re-armed."""
+
+    scope: int
+    key: int
+    level: int
+    epoch: int
+    killers: list[int]
+
+
+class CarriedBreak(msgspec.Struct, frozen=True):
+    instrument: int  # -1: of all
+    code: int
+    value: int
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -49,6 +70,8 @@ class Carried(msgspec.Struct, frozen=True):
     next_parent: int
     positions: list[CarriedPosition]
     orders: list[CarriedOrder]
+    latches: list[CarriedLatch] = []
+    breaks: list[CarriedBreak] = []
 
 
 def decode_carried(payload: bytes) -> Carried:
@@ -63,6 +86,14 @@ def decode_carried(payload: bytes) -> Carried:
             raise BadInput(
                 "carried", "payload", (row.strategy, row.instrument), "a strategy and an instrument in range"
             )
+    for held in carried.positions:
+        if held.lots and (len(held.lots) > LOTS or sum(qty for qty, _ in held.lots) != held.position):
+            raise BadInput("carried", "positions", held.lots, f"at most {LOTS} lots that make up the position")
+    if len(carried.latches) > LATCHES or any(len(row.killers) != KILLERS for row in carried.latches):
+        raise BadInput("carried", "latches", len(carried.latches), f"at most {LATCHES} with {KILLERS} killers each")
+    for broken in carried.breaks:
+        if not -1 <= broken.instrument < INSTRUMENTS:
+            raise BadInput("carried", "breaks", broken.instrument, "an instrument in range")
     for order in carried.orders:
         if not (PENDING_NEW <= order.state <= LAST_OPEN and 0 < order.order_id < carried.next_order_id):
             raise BadInput("carried", "orders", order.order_id, "an open order with an id that was given")
@@ -70,19 +101,43 @@ def decode_carried(payload: bytes) -> Carried:
 
 
 def carry_in(state: Any, carried: Carried) -> None:
-    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused."""
+    """Puts it into ``state`` (a STATE record), with the holds of open orders. All strategies are paused.
+
+    Totals are the caller's to recount: a day's losses and a drawdown begin there.
+    """
     state["next_order_id"] = max(int(state["next_order_id"]), carried.next_order_id)
     state["next_parent"] = max(int(state["next_parent"]), carried.next_parent)
     for row in carried.positions:
         position = state["positions"][row.strategy][row.instrument]
-        for name in ("position", "cost", "realised", "fees"):
+        for name in ("position", "cost", "realised", "fees", "fifo_realised"):
             position[name] = getattr(row, name)
+        _fill_lots(state["lots"][row.strategy][row.instrument], row)
         state["parents"][row.strategy][row.instrument]["target"] = row.position
     open_shares = {order.order_id: order.qty - order.filled for order in carried.orders}
     for order in sorted(carried.orders, key=lambda order: order.order_id):
         _carry_order(state, order, open_shares.get(order.origin, 0))
+    _carry_kills(state["kills"], carried.latches)
+    for one in carried.breaks:
+        broken = state["unexplained"] if one.instrument < 0 else state["breaks"][one.instrument]
+        broken["code"], broken["value"] = one.code, one.value
     loaded = state["slots"]["state"] != StrategyState.NONE
     state["slots"]["state"] = np.where(loaded, StrategyState.PAUSED, StrategyState.NONE)
+
+
+def _fill_lots(ring: Any, row: CarriedPosition) -> None:
+    lots = row.lots or ([(row.position, row.cost)] if row.position else [])
+    ring["first"], ring["count"] = 0, len(lots)
+    for index, (qty, cost) in enumerate(lots):
+        ring["qty"][index], ring["cost"][index] = qty, cost
+
+
+def _carry_kills(kills: Any, latches: list[CarriedLatch]) -> None:
+    for index, row in enumerate(latches):
+        latch = kills["latches"][index]
+        latch["scope"], latch["key"], latch["level"], latch["epoch"] = row.scope, row.key, row.level, row.epoch
+        latch["killers"] = row.killers
+    kills["count"], kills["latched"] = len(latches), sum(row.level > 0 for row in latches)
+    kills["epoch"] = max((row.epoch for row in latches), default=0)
 
 
 def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:
@@ -97,3 +152,5 @@ def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:
         state["parents"][row.strategy][row.instrument]["child"] = row.order_id
     position = state["positions"][row.strategy][row.instrument]
     position["working_buy" if row.side > 0 else "working_sell"] += held
+    if row.mark:
+        state["securities"][row.instrument]["located"] += row.qty - row.filled

@@ -4,17 +4,29 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine.core import memory
+from engine.core.capacities import VENUES
 from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
+from engine.core.limit_tables import (
+    SignedBundle,
+    decode_bundle,
+    decode_strategy_limits,
+    fill_bundle,
+    fill_strategy,
+    fill_symbols,
+)
+from engine.core.recount import recount_states
+from engine.core.risk_record import LEVEL, LOT_RING, STRATEGY_LEVELS
+from engine.core.schedules import PLAN_SHARES, SCHEDULE, check_schedule
+from engine.core.signature import decode_signature, signers_of
 from engine.core.state import (
     ARTIFACT_BYTES,
     INSTRUMENTS,
-    LIMITS,
     OUTPUTS,
     PARAMETER_BYTES,
     STATE,
@@ -30,11 +42,16 @@ FIRM = -1  # the ``strategy`` of a LIMITS blob that bounds the whole firm
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital."""
+    """What the core needs to know of a manifest: the kernel's address, what it wakes for, its capital, whose it is.
+
+    ``desk_key`` and ``strategy_key`` are digests (``engine.core.signature.digest_of``) of names, 0 for none.
+    """
 
     kernel: int
     interests: frozenset[Kind]
     capital: int
+    desk_key: int = 0
+    strategy_key: int = 0
 
 
 def blob(blob_type: BlobType, payload: bytes, *, strategy: int, ts: int) -> np.ndarray:
@@ -62,18 +79,12 @@ def blob_cells(payload: bytes) -> np.ndarray:
     return cells
 
 
-def limits_record(envelope: Any) -> bytes:
-    """A LIMITS record of what an envelope (an object with the fields of LIMITS) allows."""
-    values = tuple(getattr(envelope, name) for name in LIMITS.names or ())
-    return np.array([values], LIMITS).tobytes()
-
-
 class Engine:
     """Deterministic: equal inputs in equal order give equal states and equal outputs, byte for byte.
 
     ``load`` turns a manifest's bytes into what the core needs of it. ``outputs`` holds what the last call
     emitted; it is reused by the next one. ``fee_per_share`` is money (1/10,000), intervals are ns on the
-    engine's clock. Nothing may be traded before the firm's limits are loaded.
+    engine's clock. Nothing may be traded before the firm's limits are loaded; ``limits`` is their newest bundle.
     """
 
     def __init__(
@@ -91,18 +102,22 @@ class Engine:
         self.outputs = np.zeros(OUTPUTS, EVENT)
         self.instruments: list[str] = []
         self.manifests: dict[int, bytes] = {}
+        self.limits: SignedBundle | None = None
         self.state["next_order_id"] = 1
         self.state["next_parent"] = 1
+        self.state["levels"]["limit"] = -1
+        self.state["bundle"]["valid_until"] = -1
         self.state["fee_per_share"] = fee_per_share
         self.state["timer_interval"] = timer_interval
         self.state["reprice_after"] = reprice_after
 
-    def apply(self, events: np.ndarray, index: int = 0) -> np.ndarray:
+    def apply(self, events: np.ndarray, index: int = 0, *, kernels: bool = True) -> np.ndarray:
         """Steps one record of ``events`` (EVENT array; not a BLOB) and returns what it emitted (a view)."""
-        return self.outputs[: apply(self.record, self.kernels, events, index, self.outputs)]
+        woken = self.kernels if kernels else np.zeros_like(self.kernels)
+        return self.outputs[: apply(self.record, woken, events, index, self.outputs)]
 
-    def apply_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
-        """Takes a blob over: instrument table, settings, manifest, parameters, limits, artifact, what is carried in.
+    def apply_blob(self, header: np.ndarray, payload: bytes, *, kernels: bool = True) -> np.ndarray:
+        """Takes a blob over: instruments, settings, fees, manifest, parameters, limits, plan, artifact, the carried.
 
         Raises BadInput, with nothing changed, when the payload is not what the header says or does not fit.
         """
@@ -117,19 +132,32 @@ class Engine:
             self._set_settings(json.loads(payload))
         elif blob_type is BlobType.CARRIED:
             carry_in(self.state, decode_carried(payload))
+            recount_states(self.record)
+        elif blob_type is BlobType.VENUE_FEES:
+            self._set_venue_fees(json.loads(payload))
+        elif blob_type is BlobType.SYMBOL_CHANGE:
+            change = json.loads(payload)
+            self._change_symbol(change["instrument"], change["symbol"])
+        elif blob_type is BlobType.SIGNATURE:
+            self.state["signers"] = signers_of(decode_signature(payload))
         elif blob_type is BlobType.LIMITS and strategy == FIRM:
-            self.state["firm_limits"] = np.frombuffer(payload, LIMITS)[0]
+            bundle = decode_bundle(payload)
+            fill_bundle(self.state, bundle, int(record["digest"]), self.instruments)
+            self.limits = bundle
         elif not 0 <= strategy < STRATEGIES:
             raise BadInput("slot", "strategy", strategy, f"0 to {STRATEGIES - 1}")
         elif blob_type is BlobType.MANIFEST:
             self._set_manifest(strategy, payload)
         elif blob_type is BlobType.LIMITS:
-            self.state["slots"][strategy]["limits"] = np.frombuffer(payload, LIMITS)[0]
+            fill_strategy(self.state, strategy, decode_strategy_limits(payload), self.instruments)
+            recount_states(self.record)  # its desk may be another one
+        elif blob_type is BlobType.PLAN:
+            self._set_plan(strategy, payload)
         elif blob_type is BlobType.PARAMETERS:
             self._fill(strategy, "parameters", payload, PARAMETER_BYTES)
         else:
             self._fill(strategy, "artifact", payload, ARTIFACT_BYTES)
-            return self.apply(header)
+            return self.apply(header, kernels=kernels)
         return self.outputs[:0]
 
     def free_slot(self) -> int:
@@ -145,7 +173,8 @@ class Engine:
     def snapshot(self) -> bytes:
         """Everything that the next step depends on, but for the kernels' addresses."""
         manifests = {slot: manifest.decode() for slot, manifest in self.manifests.items()}
-        head = json.dumps({"instruments": self.instruments, "manifests": manifests}).encode()
+        limits = msgspec.to_builtins(self.limits) if self.limits else None
+        head = json.dumps({"instruments": self.instruments, "manifests": manifests, "limits": limits}).encode()
         return len(head).to_bytes(8, "little") + head + self.record.tobytes()
 
     def restore(self, snapshot: bytes) -> None:
@@ -158,6 +187,7 @@ class Engine:
         self.record[:] = np.frombuffer(body, STATE)
         self.instruments = head["instruments"]
         self.manifests = {int(slot): text.encode() for slot, text in head["manifests"].items()}
+        self.limits = msgspec.convert(head["limits"], SignedBundle) if head["limits"] else None
         self.kernels[:] = 0
         for slot, manifest in self.manifests.items():
             self.kernels[slot] = self._load(manifest).kernel
@@ -175,6 +205,8 @@ class Engine:
             )
         self.instruments = list(symbols)
         self.state["instruments"] = len(symbols)
+        if self.limits:
+            fill_symbols(self.state, self.limits.bundle, self.instruments)
 
     def _set_settings(self, settings: dict[str, int]) -> None:
         if set(settings) != set(SETTINGS) or not all(type(value) is int and value >= 0 for value in settings.values()):
@@ -182,20 +214,54 @@ class Engine:
         for name, value in settings.items():
             self.state[name] = value
 
+    def _set_venue_fees(self, fees: list[list[int]]) -> None:
+        if len(fees) > VENUES or not all(len(fee) == 2 and all(type(each) is int for each in fee) for fee in fees):
+            raise BadInput("venue_fees", "fees", fees, f"at most {VENUES} pairs of whole numbers, adding and taking")
+        for row, (adding, taking) in zip(self.state["venue_fees"], fees, strict=False):
+            row["adding"], row["taking"] = adding, taking
+
+    def _change_symbol(self, instrument: int, symbol: str) -> None:
+        """Positions, orders and costs stay with the instrument; only its name is another one."""
+        if not 0 <= instrument < len(self.instruments) or symbol in self.instruments:
+            raise BadInput("symbol_change", "symbol", (instrument, symbol), "an instrument, and a symbol that is free")
+        self.instruments[instrument] = symbol
+        if self.limits:
+            fill_symbols(self.state, self.limits.bundle, self.instruments)
+
     def _set_manifest(self, strategy: int, manifest: bytes) -> None:
         loaded = self._load(manifest)
         slot = self.state["slots"][strategy]
-        slot["limits"] = np.zeros_like(slot["limits"])
+        self.state["levels"][STRATEGY_LEVELS + strategy] = np.zeros((), LEVEL)
+        self.state["levels"][STRATEGY_LEVELS + strategy]["limit"] = -1
+        slot["desk"] = 0
         self.state["stores"][strategy] = np.zeros_like(self.state["stores"][strategy])
         self.state["positions"][strategy] = 0
         self.state["parents"][strategy] = 0
+        self.state["plans"][strategy] = np.zeros_like(self.state["plans"][strategy])
+        scheduled = self.state["scheduled"]
+        scheduled[(scheduled - 1) // INSTRUMENTS == strategy] = 0
+        self.state["lots"][strategy] = np.zeros((), LOT_RING)
+        recount_states(self.record)
         wakes = self.state["wakes"]
         wakes &= ~(1 << strategy)
         wakes[sorted(loaded.interests)] |= 1 << strategy
         slot["capital"] = loaded.capital
+        slot["desk_key"], slot["strategy_key"] = loaded.desk_key, loaded.strategy_key
         slot["state"] = StrategyState.LOADING
         self.kernels[strategy] = loaded.kernel
         self.manifests[strategy] = manifest
+
+    def _set_plan(self, strategy: int, payload: bytes) -> None:
+        """From now on: what a schedule of the old plan works already, goes on by it."""
+        if payload and len(payload) != SCHEDULE.itemsize:
+            raise BadInput("blob_size", "plan", len(payload), f"one SCHEDULE of {SCHEDULE.itemsize} bytes, or none")
+        plan = np.frombuffer(payload, SCHEDULE)[0] if payload else np.zeros(1, SCHEDULE)[0]
+        if payload:
+            check_schedule(plan)
+            if (plan["qty"], plan["start"]) != (PLAN_SHARES, 0):
+                shown = (int(plan["qty"]), int(plan["start"]))
+                raise BadInput("plan", "qty, start", shown, f"{PLAN_SHARES} shares from 0")
+        self.state["plans"][strategy] = plan
 
     def _fill(self, strategy: int, field: str, payload: bytes, capacity: int) -> None:
         if len(payload) > capacity:

@@ -29,7 +29,7 @@ class Kind(IntEnum):
     TRADE = 6  # price, qty, ref = match number (an execution against an order that was not displayed)
     QUOTE = 7  # bid, bid_size, ask, ask_size
     BAR = 8  # open, high, low, close, volume; ts_event is its close (also an output: bars the step closes)
-    STATUS = 9  # code: TradingStatus
+    STATUS = 9  # code: TradingStatus; with Flag.SHORT_SALE: ShortSale
     SESSION = 10  # code: Session, date (yyyymmdd)
     STALE = 11  # code: Stale; date and sequence: the next packet of the feed; recovered, duplicates: since the last
     # order reports (inputs, from the venue)
@@ -44,7 +44,7 @@ class Kind(IntEnum):
     CORRECTION = 38  # order_id, price, qty, ref = match number: what the execution was, rightly
     RESTATED = 39  # order_id, reason: Restatement
     # outputs of the step
-    ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags = time in force
+    ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags = time in force, and the Mark above it
     ORDER_CANCEL = 51  # order_id, qty = 0, strategy
     LIMIT_REJECT = 52  # code: Limit, value (of the limit), level: Level, order_value, strategy
     FILL = 53  # order_id, price, qty, ref = match number, strategy
@@ -60,11 +60,15 @@ class Kind(IntEnum):
     ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy
     FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
+    SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
+    KILL = 67  # code: KillLevel that holds from here on, scope: Scope, ref: its key, epoch
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
     BLOB = 102  # blob_type: BlobType, length, digest, strategy
     CELL = 103  # never stored as a kind: names the raw cells behind a BLOB
+    CORPORATE_ACTION = 104  # code: Action, numerator, denominator (new shares for old ones), amount (money a share)
+    ADJUSTMENT = 105  # price, qty, person, strategy: shares by hand
 
 
 class Session(IntEnum):
@@ -83,6 +87,21 @@ class TradingStatus(IntEnum):
     PAUSED = 1
     QUOTATION_ONLY = 2
     TRADING = 3
+
+
+class ShortSale(IntEnum):
+    """ITCH 5.0 section 1.2.3, "Reg SHO Action": whether the price test of Rule 201 holds."""
+
+    FREE = 0
+    RESTRICTED = 1  # the price fell by 10 % today
+    REMAINS_RESTRICTED = 2  # it did so yesterday
+
+
+class Action(IntEnum):
+    """Corporate actions. A change of symbol is a BLOB, for symbols are no part of the state."""
+
+    SPLIT = 1
+    DIVIDEND = 2
 
 
 class Stale(IntEnum):
@@ -112,6 +131,7 @@ class Flag(IntEnum):
     NON_PRINTABLE = 1  # EXECUTE: neither volume nor a last price
     CROSS = 2  # TRADE: an auction
     OPERATIONAL = 4  # STATUS: of this venue alone, not of the security
+    SHORT_SALE = 32  # STATUS: of short sales, not of trading
     RECOVERED = 8  # came after messages that follow it: a gap in the feed was filled
     SNAPSHOT = 16  # says what stands already, once more: no message of the feed, and nothing that has just happened
 
@@ -143,17 +163,25 @@ class Command(IntEnum):
     PAUSE = 2  # no new orders; working ones are cancelled
     STOP = 3  # working orders are cancelled, the kernel is no longer called, positions stay
     FLATTEN = 4  # every target becomes zero; reduces only; stops when flat
-    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; a person has looked at it
+    RESOLVE_BREAK = 5  # argument: instrument, -1 for what concerns all; ref: the break's value as a person saw it
+    REENABLE = 6  # level (and argument: the desk or the instrument) trades on after repeated executions; by ``person``
+    KILL = 7  # argument: KillLevel, scope: Scope, ref: its key, epoch; see engine.core.kill
+    REARM = 8  # scope, ref, epoch; by two persons (the SIGNATURE before it)
+    HUNG = 9  # a kernel that the record before this one woke never came back: replay does not call it
 
 
 class BlobType(IntEnum):
     MANIFEST = 1  # JSON of engine.messages.Manifest
     PARAMETERS = 2  # the strategy's parameter record
-    LIMITS = 3  # one LIMITS record
+    LIMITS = 3  # JSON of engine.core.limit_tables: a signed bundle for the firm, a StrategyLimits for a strategy
     ARTIFACT = 4  # what ``prepare`` made
     INSTRUMENTS = 5  # JSON: the instrument table of this journal
     SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval and reprice_after
     CARRIED = 7  # JSON of engine.core.carry: positions and open orders of an earlier journal
+    VENUE_FEES = 8  # JSON: for each venue [money a share that adds, a share that takes]; negative is a rebate
+    SYMBOL_CHANGE = 9  # JSON: {"instrument": index, "symbol": its new name}
+    PLAN = 10  # one SCHEDULE record (engine.core.schedules) by which the strategy's parents are worked; empty: none
+    SIGNATURE = 11  # JSON of engine.core.signature: who gives the command that follows
 
 
 _HEADER = {
@@ -169,11 +197,12 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
     + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
-    + ("unrealised", "order_state", "gaps", "outliers"),
-    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50"),
+    + ("unrealised", "order_state", "gaps", "outliers", "numerator", "due"),
+    40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
+    + ("denominator", "planned", "scope"),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
-    + ("duplicates", "latency_p99"),
-    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max"),
+    + ("duplicates", "latency_p99", "person", "amount", "done"),
+    56: ("strategy", "volume", "sequence", "stale_ns", "latency_max", "epoch"),
 }
 
 
@@ -193,3 +222,20 @@ def _event_dtype() -> np.dtype:
 
 EVENT = _event_dtype()
 EVENT_BYTES = EVENT.itemsize
+
+
+def timer_event(ts: int, deadline: int) -> np.ndarray:
+    """EVENT[1]: the step's own deadline has come."""
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"], event["kind"], event["deadline"] = -1, Kind.TIMER, deadline
+    return event
+
+
+def command_event(ts: int, command: Command, strategy: int) -> np.ndarray:
+    """EVENT[1]: a person's or the core's word to a strategy."""
+    event = np.zeros(1, EVENT)
+    event["ts_event"] = event["ts_recv"] = ts
+    event["instrument"], event["kind"] = -1, Kind.COMMAND
+    event["command"], event["strategy"] = command, strategy
+    return event

@@ -23,6 +23,8 @@ EXECUTION = np.dtype(
         ("venue", "<i2"),
         ("side", "<i2"),
         ("next", "<i4"),  # older one with the same head, NONE for none
+        ("fee", "<i8"),  # a share
+        ("liquidity", "<i8"),  # the venue's flag
     ]
 )
 EXECUTIONS = np.dtype([("count", "<i8"), ("heads", "<i4", (HEADS,)), ("ring", EXECUTION, (CAPACITY,))])
@@ -48,8 +50,8 @@ def find_execution(table, venue, match, side):
 
 
 @njit(cache=True)
-def note_execution(table, venue, match, order, price, qty):
-    """Remembers an execution of ``order``; the oldest one makes room."""
+def note_execution(table, venue, match, order, price, qty, fee, liquidity):
+    """Remembers an execution of ``order``, and returns its index; the oldest one makes room."""
     index = table.count % CAPACITY
     execution = table.ring[index]
     if table.count >= CAPACITY:
@@ -59,8 +61,10 @@ def note_execution(table, venue, match, order, price, qty):
     execution.match, execution.order_id, execution.price, execution.qty = match, order.order_id, price, qty
     execution.instrument, execution.strategy = order.instrument, order.strategy
     execution.venue, execution.side = venue, order.side
+    execution.fee, execution.liquidity = fee, liquidity
     execution.next = table.heads[head] - 1
     table.heads[head] = index + 1
+    return index
 
 
 @njit(cache=True)

@@ -19,6 +19,7 @@ import numpy as np
 from engine.core import books
 from engine.core.compiled import njit
 from engine.core.events import Flag, HealthPage, Kind, Session, Stale
+from engine.core.exposure import remark_all
 from engine.core.health_record import BUCKETS
 from engine.core.outputs import emit
 from engine.core.state import Phase
@@ -139,6 +140,7 @@ def on_stale(state, event):
             market.ask = 0
             market.ask_size = 0
             market.venue_halted = 0  # a snapshot names those that are
+        remark_all(state)
 
 
 @njit(cache=True)

@@ -1,11 +1,13 @@
 """Market data: books, the touch, trades, the bar being built."""
 
 from engine.core import books
+from engine.core.activity import begin_day
 from engine.core.books import Refusal
 from engine.core.compiled import njit
 from engine.core.events import Flag, Kind, Session, TradingStatus
+from engine.core.exposure import mark_price, remark_all
 from engine.core.outputs import emit, emit_anomaly
-from engine.core.positions import mark_price
+from engine.core.scheduling import end_all_schedules
 from engine.core.state import Anomaly, Phase
 
 EXECUTE = int(Kind.EXECUTE)
@@ -15,6 +17,7 @@ BAR = int(Kind.BAR)
 STATUS = int(Kind.STATUS)
 TRADING = int(TradingStatus.TRADING)
 NON_PRINTABLE, OPERATIONAL = int(Flag.NON_PRINTABLE), int(Flag.OPERATIONAL)
+SHORT_SALE = int(Flag.SHORT_SALE)
 START_OF_MESSAGES = int(Session.START_OF_MESSAGES)
 SESSION_OPEN = int(Session.OPEN)
 SESSION_CLOSE = int(Session.CLOSE)
@@ -36,7 +39,7 @@ def on_market_data(state, out, event):
     if kind == BAR:
         _on_bar(state, instrument, event)
     elif kind == STATUS:
-        _on_status(state.market[instrument], event)
+        _on_status(state, instrument, event)
     elif kind == TRADE:
         _trade(state, instrument, event.price, event.qty)
     else:
@@ -78,8 +81,11 @@ def _set_touch(market, bid, bid_size, ask, ask_size):
 
 
 @njit(cache=True, inline="always")
-def _on_status(market, event):
-    if event.flags & OPERATIONAL:
+def _on_status(state, instrument, event):
+    market = state.market[instrument]
+    if event.flags & SHORT_SALE:
+        state.securities[instrument].price_test = event.code
+    elif event.flags & OPERATIONAL:
         market.venue_halted = 0 if event.code == TRADING else 1
     else:
         market.trading = 1 if event.code == TRADING else 0
@@ -132,9 +138,12 @@ def _on_bar(state, instrument, event):
 def on_session(state, out, event):
     """Moves the session's phase; books begin empty each day, bars close with the session."""
     if event.code == START_OF_MESSAGES:
+        if event.date != state.date:  # a day's messages may come again from their start
+            begin_day(state)
         state.date = event.date
         state.phase = PRE_OPEN
         books.clear(state.books)
+        end_all_schedules(state)
         for instrument in range(state.instruments):
             market = state.market[instrument]
             market.bid = 0
@@ -142,8 +151,10 @@ def on_session(state, out, event):
             market.ask = 0
             market.ask_size = 0
             _start_bar(state.bars[instrument])
+        remark_all(state)
     elif event.code == SESSION_OPEN:
         state.phase = OPEN
+        state.opened_at = event.ts_event
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state:
                 for instrument in range(state.instruments):
@@ -152,6 +163,7 @@ def on_session(state, out, event):
         state.phase = CLOSED
         for instrument in range(state.instruments):
             _close_bar(state, out, instrument)
+        remark_all(state)
 
 
 @njit(cache=True, inline="always")

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from engine.core.activity import return_locate
 from engine.core.compiled import njit
 from engine.core.positions import hold
 
@@ -149,6 +150,8 @@ ORDER = np.dtype(
         ("strategy", "<i4"),
         ("state", "<i4"),
         ("side", "<i4"),
+        ("mark", "<i4"),  # Mark: how a sell is marked
+        ("venue", "<i4"),
     ]
 )
 
@@ -181,6 +184,19 @@ def free_order_id(orders, next_id):
     return -1
 
 
+@njit(cache=True)
+def has_room(state):
+    """Whether another order fits the table."""
+    return free_order_id(state.orders, state.next_order_id) >= 0
+
+
+@njit(cache=True)
+def cut(state, order, shares):
+    """Takes ``shares`` off what an order still asks for, and gives the locate of a short sale back."""
+    order.qty -= shares
+    return_locate(state, order.instrument, shares, order.mark)
+
+
 @njit(cache=True, inline="always")
 def move(order, report):
     """Applies ``report`` to the order's state; False, and nothing changed, when the move is not legal."""
@@ -199,7 +215,7 @@ def hold_for(state, order, shares):
 
 
 @njit(cache=True)
-def open_order(state, strategy, instrument, side, qty, price, parent):
+def open_order(state, strategy, instrument, side, qty, price, parent, mark, venue):
     """A new order in the table, with its hold; its slot, or -1 when every slot holds an open order."""
     order_id = free_order_id(state.orders, state.next_order_id)
     if order_id < 0:
@@ -221,14 +237,17 @@ def open_order(state, strategy, instrument, side, qty, price, parent):
     order.strategy = strategy
     order.state = PENDING_NEW
     order.side = side
+    order.mark = mark
+    order.venue = venue
     hold_for(state, order, qty)
     return slot
 
 
 @njit(cache=True)
-def open_successor(state, order, qty, price):
+def open_successor(state, order, qty, price, mark):
     """An order for ``qty`` shares that is to replace ``order``; its slot, or -1. It holds what it wants beyond that."""
-    slot = open_order(state, order.strategy, order.instrument, order.side, qty, price, order.parent)
+    where = order.strategy, order.instrument, order.side
+    slot = open_order(state, *where, qty, price, order.parent, mark, order.venue)
     if slot >= 0:
         successor = state.orders[slot]
         successor.before = order.before + order.filled

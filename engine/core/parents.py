@@ -7,7 +7,7 @@ of a replace, the origin until the venue has answered.
 import numpy as np
 
 from engine.core.compiled import njit
-from engine.core.positions import mark_price
+from engine.core.exposure import mark_price
 
 PARENT = np.dtype(
     [
@@ -17,10 +17,21 @@ PARENT = np.dtype(
         ("filled", "<i8"),  # of them, executed by its children
         ("child", "<i8"),  # order id, 0 for none
         ("refused", "<i8"),  # 1: not asked for again, until the target changes or the next session opens
+        ("retry_at", "<i8"),  # ns: a refusal that passes by itself stands until then, 0 for one that does not
         ("arrival_price", "<i8"),  # the mark when it began
         ("began", "<i8"),  # ns
+        ("schedule", "<i8"),  # 1 + slot of its schedule, 0 while there is none (``scheduling``)
+        ("volume", "<i8"),  # shares that the market had traded in the session when its schedule began
     ]
 )
+
+
+@njit(cache=True)
+def drop_schedule(state, parent):
+    """The parent is not worked by its schedule any more; a new one begins with what is wanted next."""
+    if parent.schedule:
+        state.scheduled[parent.schedule - 1] = 0
+        parent.schedule = 0
 
 
 @njit(cache=True)
@@ -29,11 +40,12 @@ def set_target(state, strategy, instrument, target):
     parent = state.parents[strategy, instrument]
     if parent.target == target:
         return
+    drop_schedule(state, parent)
     parent.target = target
     parent.id = state.next_parent
     state.next_parent += 1
     parent.qty = target - state.positions[strategy, instrument].position
     parent.filled = 0
-    parent.refused = 0
+    parent.refused = parent.retry_at = 0
     parent.arrival_price = mark_price(state.market[instrument])
     parent.began = state.now

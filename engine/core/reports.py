@@ -1,5 +1,6 @@
 """What the venue reports of our orders, and what it does to orders, holds and positions."""
 
+from engine.core.activity import count_execution, return_locate
 from engine.core.breaks import open_break
 from engine.core.compiled import njit
 from engine.core.events import Break, Kind, Restatement
@@ -9,6 +10,7 @@ from engine.core.orders import (
     PENDING_NEW,
     OrderState,
     Report,
+    cut,
     hold_for,
     is_open,
     leaves,
@@ -16,8 +18,9 @@ from engine.core.orders import (
     order_by_id,
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
-from engine.core.positions import book_fill, unbook_fill
+from engine.core.positions import book_at_fee, fee_a_share
 from engine.core.state import Anomaly, StrategyState
+from engine.core.targets import cancel_order
 
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
 REJECTED, REPLACED, CANCEL_REJECTED = int(Kind.REJECTED), int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
@@ -87,13 +90,14 @@ def _on_execution(state, out, order, event):
     if find_execution(state.executions, event.venue, event.ref, order.side) != NONE:
         emit_anomaly(state, out, DUPLICATE_REPORT, order.instrument, event.kind, event.ref)
         return
-    note_execution(state.executions, event.venue, event.ref, order, event.price, event.qty)
+    fee = fee_a_share(state.fee_per_share, state.venue_fees, event.venue, event.flags)
+    index = note_execution(state.executions, event.venue, event.ref, order, event.price, event.qty, fee, event.flags)
     was_open = is_open(order)
     left = leaves(order) if was_open else 0
     order.filled += event.qty
     if order.successor:
         _shrink_successor(state, order, event.qty)
-    _book(state, out, order, event.price, event.qty, event.ref)
+    _book(state, out, order, state.executions.ring[index], event.price, event.qty)
     if not move(order, REPORT_FULL if event.qty >= left else REPORT_PARTIAL):
         emit_anomaly(state, out, ILLEGAL_MOVE, order.instrument, event.kind, order.order_id)
     elif not was_open:
@@ -113,22 +117,31 @@ def _shrink_successor(state, order, qty):
     slot = order_by_id(state.orders, order.successor)
     if slot >= 0:
         successor = state.orders[slot]
-        successor.qty = max(successor.qty - qty, successor.filled)
+        cut(state, successor, min(qty, leaves(successor)))
         successor.before += qty
 
 
 @njit(cache=True)
-def _book(state, out, order, price, qty, match):
-    book_fill(state, order.strategy, order.instrument, order.side, price, qty)
+def _book(state, out, order, execution, price, qty):
+    """Books an execution, at the fee that it has come with."""
+    book_at_fee(state, order.strategy, order.instrument, order.side, price, qty, execution.fee)
+    count_execution(state, order.strategy, order.instrument)
     parent = state.parents[order.strategy, order.instrument]
     if parent.id == order.parent:
         parent.filled += order.side * qty
-    record = emit(state, out, FILL, order.instrument, order.side, order.strategy)
+    _emit_execution(state, out, FILL, order, execution, price, qty)
+    emit_position(state, out, order.strategy, order.instrument)
+
+
+@njit(cache=True)
+def _emit_execution(state, out, kind, order, execution, price, qty):
+    record = emit(state, out, kind, order.instrument, order.side, order.strategy)
     record.order_id = order.order_id
     record.price = price
     record.qty = qty
-    record.ref = match
-    emit_position(state, out, order.strategy, order.instrument)
+    record.ref = execution.match
+    record.venue = execution.venue
+    record.flags = execution.liquidity
 
 
 @njit(cache=True)
@@ -143,23 +156,19 @@ def _on_bust(state, out, order, event):
     if qty == 0 or (event.kind == CORRECTION and price == event.price and qty == event.qty):
         emit_anomaly(state, out, DUPLICATE_REPORT, order.instrument, event.kind, event.ref)
         return
-    unbook_fill(state, order.strategy, order.instrument, order.side, price, qty)
+    book_at_fee(state, order.strategy, order.instrument, -order.side, price, qty, -execution.fee)
     order.filled -= qty
     order.qty -= qty  # what was open stays open, what was executed is not asked for again
     parent = state.parents[order.strategy, order.instrument]
     if parent.id == order.parent:
         parent.filled -= order.side * qty
     execution.qty = 0
-    record = emit(state, out, FILL_BUSTED, order.instrument, order.side, order.strategy)
-    record.order_id = order.order_id
-    record.price = price
-    record.qty = qty
-    record.ref = event.ref
+    _emit_execution(state, out, FILL_BUSTED, order, execution, price, qty)
     if event.kind == CORRECTION and event.qty > 0:
         execution.price, execution.qty = event.price, event.qty
         order.filled += event.qty
         order.qty += event.qty
-        _book(state, out, order, event.price, event.qty, event.ref)
+        _book(state, out, order, execution, event.price, event.qty)
     else:
         emit_position(state, out, order.strategy, order.instrument)
     stop_when_flat(state, out, order.strategy)
@@ -169,7 +178,7 @@ def _on_bust(state, out, order, event):
 def _on_canceled(state, out, order, event):
     """Shares taken off by the venue; the order ends when none are left."""
     if is_open(order) and 0 < event.qty < leaves(order):
-        order.qty -= event.qty
+        cut(state, order, event.qty)
         move(order, REPORT_PART_CANCELED)
         hold_for(state, order, max(order.held - event.qty, 0))
         return
@@ -198,7 +207,7 @@ def _on_replaced(state, out, order, event):
         _end(state, out, origin, REPORT_REPLACED, event.kind, 0)
     if _moved(state, out, order, REPORT_ACCEPTED, event.kind) and is_open(order):
         order.price = event.price
-        order.qty = event.qty + order.filled
+        cut(state, order, leaves(order) - event.qty)
         hold_for(state, order, event.qty)
         state.parents[order.strategy, order.instrument].child = order.order_id
 
@@ -242,6 +251,7 @@ def _done(state, out, order, reason):
 @njit(cache=True)
 def _close(state, out, order, reason):
     hold_for(state, order, 0)
+    return_locate(state, order.instrument, leaves(order), order.mark)
     parent = state.parents[order.strategy, order.instrument]
     if parent.child == order.order_id:
         parent.child = 0
@@ -307,5 +317,5 @@ def on_order_session(state, out, event):
             cancelled = order.state == PENDING_CANCEL
             _end(state, out, order, REPORT_CANCELED if cancelled else REPORT_REJECTED, event.kind, 0)
             state.parents[order.strategy, order.instrument].refused = 0
-        elif order.state == PENDING_CANCEL:
-            move(order, REPORT_CANCEL_IN_DOUBT)
+        elif order.state == PENDING_CANCEL and move(order, REPORT_CANCEL_IN_DOUBT):
+            cancel_order(state, out, order)

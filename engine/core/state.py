@@ -9,14 +9,31 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.capacities import INSTRUMENTS as INSTRUMENTS
+from engine.core.capacities import RECENT_ORDERS, VENUES
+from engine.core.capacities import STRATEGIES as STRATEGIES
 from engine.core.executions import EXECUTIONS
 from engine.core.health_record import health_dtype
+from engine.core.kill import KILLS
 from engine.core.orders import ORDER
 from engine.core.parents import PARENT
+from engine.core.risk_record import (
+    BUNDLE,
+    HOLDING,
+    HOLDINGS,
+    LEVEL,
+    LEVEL_ROWS,
+    LOT_RING,
+    POSITION,
+    RECENT,
+    SECURITY,
+    VENUE_FEE,
+)
+from engine.core.schedules import SCHEDULE
+from engine.core.signature import SIGNERS
 
-INSTRUMENTS = 512
-STRATEGIES = 16
-ORDERS = 4096  # slots, recycled; a power of two, for an order's slot is its id modulo this
+ORDERS = 16_384  # slots, recycled; a power of two, for an order's slot is its id modulo this
+SCHEDULES = 128  # parents that can be worked by a schedule at once
 PARAMETER_BYTES = 1024
 ARTIFACT_BYTES = 128 * 1024
 MEMORY_BYTES = 1024 * 1024
@@ -55,6 +72,11 @@ class Anomaly(IntEnum):
     BOOK_REFUSED = 9  # a message of the feed that cannot be: a known id, a price or a size out of range
     LATE_FILL = 10  # of an order that had ended
     DUPLICATE_REPORT = 11  # an execution that was reported before, a bust of what is busted
+    SCHEDULES_FULL = 12  # a parent that is to be worked by a schedule, and no slot for it
+    NO_PERSON = 20  # a command that needs a named person came without one
+    ACTION_REFUSED = 21  # a corporate action, an adjustment or a re-enabling that does not fit
+    COMMAND_REFUSED = 13  # a kill of no known scope or level, a re-arming that is not for these persons
+    KERNEL_HUNG = 14  # it was called and never came back
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -81,28 +103,12 @@ MARKET = np.dtype(
 # The bar that is being built.
 BAR = np.dtype([("open", "<i8"), ("high", "<i8"), ("low", "<i8"), ("close", "<i8"), ("volume", "<i8")])
 
-LIMITS = np.dtype(
-    [
-        ("max_order_qty", "<i8"),
-        ("max_order_notional", "<i8"),
-        ("max_position_qty", "<i8"),
-        ("max_gross_notional", "<i8"),
-    ]
-)
 
-# ``cost`` is what the open quantity was bought for (negative for shorts): cost / position = average cost.
-POSITION = np.dtype(
-    [
-        ("position", "<i8"),
-        ("cost", "<i8"),
-        ("realised", "<i8"),
-        ("fees", "<i8"),
-        ("working_buy", "<i8"),
-        ("working_sell", "<i8"),
-    ]
-)
+# ``desk_key`` and ``strategy_key`` are digests of their names, 0 for none: what kills find them by.
+SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("desk", "<i8"), ("desk_key", "<i8"), ("strategy_key", "<i8")])
 
-SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("limits", LIMITS)])
+# Why an instrument does not trade: a Break (0 for none) and the match number or order id that it is about.
+BREAK = np.dtype([("code", "<i8"), ("value", "<i8")])
 
 # What a strategy's kernel reads and keeps; apart from SLOT, which every event looks at.
 STORE = np.dtype(
@@ -117,7 +123,12 @@ BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000) 
 
 STATE = np.dtype(
     [
-        ("books", BOOKS),  # first: its buckets are cache lines
+        ("books", BOOKS),  # first, and what is made of cache lines follows
+        ("levels", LEVEL, (LEVEL_ROWS,)),
+        ("holdings", HOLDING, (HOLDINGS, INSTRUMENTS)),
+        ("securities", SECURITY, (INSTRUMENTS,)),
+        ("recent", RECENT, (STRATEGIES, RECENT_ORDERS)),
+        ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
         ("stores", STORE, (STRATEGIES,)),
         ("wakes", "<i8", (KINDS,)),  # by kind of event: a bit for each strategy that it wakes
         ("now", "<i8"),
@@ -135,21 +146,31 @@ STATE = np.dtype(
         ("timer_interval", "<i8"),
         ("reprice_after", "<i8"),
         ("fee_per_share", "<i8"),
-        ("firm_limits", LIMITS),
+        ("opened_at", "<i8"),  # the session, by the exchange's stamp
+        ("bundle", BUNDLE),
+        ("venue_fees", VENUE_FEE, (VENUES,)),
         ("market", MARKET, (INSTRUMENTS,)),
         ("bars", BAR, (INSTRUMENTS,)),
         ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
-        ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
         ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
+        ("plans", SCHEDULE, (STRATEGIES,)),  # by which a strategy's parents are worked; qty 0: at once
+        ("schedules", SCHEDULE, (SCHEDULES,)),
+        ("scheduled", "<i8", (SCHEDULES,)),  # 1 + strategy * INSTRUMENTS + instrument of each, 0: free
         ("executions", EXECUTIONS),
-        ("breaks", "<i8", (INSTRUMENTS,)),  # Break, 0 while there is none
-        ("unexplained", "<i8"),  # a Break of which no instrument is known: nothing trades
+        ("breaks", BREAK, (INSTRUMENTS,)),
+        ("unexplained", BREAK),  # of which no instrument is known: nothing trades
+        ("kills", KILLS),
+        ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody
+        ("lots", LOT_RING, (STRATEGIES, INSTRUMENTS)),
         ("health", health_dtype(INSTRUMENTS)),
     ]
 )
 
-# The most records one step can emit: a bar an instrument, and for each strategy its kernel's records
-# (KERNEL_RECORDS at the most) and a cancel for each instrument.
+# The most records one step can emit: a bar an instrument; for each strategy its kernel's records (KERNEL_RECORDS at the
+# most) and for each instrument an order, or a cancel and that of a replace on its way; and SWEEP cancels that a kill
+# asks for once more. A kill itself cancels up to ORDERS orders, and calls no kernel.
 KERNEL_RECORDS = 1024
-OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + INSTRUMENTS)
+SWEEP = 2048
+OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + 2 * INSTRUMENTS) + SWEEP + 1
+assert OUTPUTS > ORDERS + 1, "a kill's records fit"

@@ -4,18 +4,26 @@
 paper and live call this same function.
 """
 
+from engine.core.activity import reenable
+from engine.core.adjustments import on_adjustment, on_corporate_action
 from engine.core.bits import lowest_bit
 from engine.core.breaks import resolve_break
+from engine.core.capacities import DESKS
 from engine.core.compiled import njit
 from engine.core.events import Command, Kind, Session
+from engine.core.exposure import hear
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import call_kernel
+from engine.core.kill_commands import keep_killed, on_kill, on_rearm
+from engine.core.limit_names import Level
 from engine.core.market import on_market_data, on_session
 from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
 from engine.core.reports import on_order_session, on_report, stop_when_flat
+from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
+from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
-from engine.core.targets import cancel_working, work_instrument
+from engine.core.targets import cancel_working, work_instrument, work_target
 
 LAST_MARKET_DATA = int(Kind.STATUS)
 QUOTE = int(Kind.QUOTE)
@@ -28,6 +36,7 @@ ORDER_SESSION = int(Kind.ORDER_SESSION)
 TARGET = int(Kind.TARGET)
 TIMER = int(Kind.TIMER)
 COMMAND = int(Kind.COMMAND)
+CORPORATE_ACTION, ADJUSTMENT = int(Kind.CORPORATE_ACTION), int(Kind.ADJUSTMENT)
 ANOMALY = int(Kind.ANOMALY)
 BLOB = int(Kind.BLOB)
 BAR, SIGNAL, EQUITY = int(Kind.BAR), int(Kind.SIGNAL), int(Kind.EQUITY)
@@ -36,11 +45,16 @@ SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
 RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
+REENABLE = int(Command.REENABLE)
+FIRM, DESK = int(Level.FIRM), int(Level.DESK)
+STRATEGY, SYMBOL = int(Level.STRATEGY), int(Level.SYMBOL)
+KILL, REARM, HUNG = int(Command.KILL), int(Command.REARM), int(Command.HUNG)
 RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
-KERNEL_FAULT = int(Anomaly.KERNEL_FAULT)
+KERNEL_FAULT, KERNEL_HUNG = int(Anomaly.KERNEL_FAULT), int(Anomaly.KERNEL_HUNG)
 TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
+NO_PERSON, ACTION_REFUSED = int(Anomaly.NO_PERSON), int(Anomaly.ACTION_REFUSED)
 
 
 @njit(cache=True)
@@ -60,6 +74,7 @@ def step(state, kernels, events, index, out):
         if 0 <= event.instrument < state.instruments:
             if on_market_data(state, out, event):
                 wakes |= state.wakes[QUOTE]
+            hear(state, event)
             note_message(state, event)
             work_instrument(state, out, event.instrument)
     elif kind == SESSION:
@@ -69,14 +84,21 @@ def step(state, kernels, events, index, out):
         on_stale(state, event)
     elif kind == ORDER_SESSION:
         on_order_session(state, out, event)
+        keep_killed(state, out)
     elif ACCEPTED <= kind <= RESTATED:
         instrument = on_report(state, out, event)
         if instrument >= 0:
             work_instrument(state, out, instrument)
     elif kind == COMMAND:
         _on_command(state, out, event)
+        if event.command == KILL:
+            wakes = 0  # room for a cancel of every order there is
     elif kind == TIMER:
         _on_timer(state, out)
+    elif kind == CORPORATE_ACTION:
+        on_corporate_action(state, out, event)
+    elif kind == ADJUSTMENT:
+        on_adjustment(state, out, event)
     while wakes:
         strategy = lowest_bit(wakes)
         wakes &= wakes - 1
@@ -126,9 +148,13 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         cancel_working(state, out, strategy)
         set_strategy_state(state, out, strategy, FAULTED)
         return
-    for position in range(state.emitted, state.emitted + answer - 1):
+    first, last = state.emitted, state.emitted + answer - 1
+    for position in range(first, last):
         _complete(state, out[position], strategy)
-    state.emitted += answer - 1
+    state.emitted = last
+    for position in range(first, last):
+        if out[position].kind == TARGET:
+            work_target(state, out, strategy, out[position].instrument)
 
 
 @njit(cache=True)
@@ -155,8 +181,32 @@ def _complete(state, record, strategy):
 @njit(cache=True)
 def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
-        resolve_break(state, out, event.argument)
-        return
+        resolve_break(state, out, event.argument, event.ref)
+    elif event.command == KILL:
+        on_kill(state, out, event)
+    elif event.command == REARM:
+        on_rearm(state, out, event)
+    elif event.command == HUNG:
+        _on_hung(state, out, event.argument)
+    elif event.command == REENABLE:
+        _on_reenable(state, out, event)
+    else:
+        _on_strategy_command(state, out, event)
+    state.signers[:] = 0
+
+
+@njit(cache=True)
+def _on_hung(state, out, kind):
+    """Faults every strategy that a record of ``kind`` wakes: which of their kernels it was, nobody can say."""
+    for strategy in range(len(state.slots)):
+        if (state.wakes[kind] >> strategy) & 1 and RUNNING <= state.slots[strategy].state <= FLATTENING:
+            emit_anomaly(state, out, KERNEL_HUNG, -1, kind, strategy)
+            cancel_working(state, out, strategy)
+            set_strategy_state(state, out, strategy, FAULTED)
+
+
+@njit(cache=True)
+def _on_strategy_command(state, out, event):
     strategy = event.strategy
     slot = state.slots[strategy]
     if slot.state == NONE or slot.state == FAULTED and event.command == START:
@@ -178,8 +228,38 @@ def _on_command(state, out, event):
 
 
 @njit(cache=True)
+def _on_reenable(state, out, event):
+    """Only a named person lets a level that repeated executions have stopped go on."""
+    level, index = event.level, event.argument
+    if event.person <= 0:
+        emit_anomaly(state, out, NO_PERSON, -1, level, event.person)
+        return
+    row = -1
+    if level == FIRM:
+        row = 0
+    elif level == DESK and 0 <= index < DESKS:
+        row = DESK_LEVELS + index
+    elif level == SYMBOL and 0 <= index < state.instruments:
+        row = SYMBOL_LEVELS + index
+    elif level == STRATEGY and 0 <= event.strategy < len(state.slots):
+        row = STRATEGY_LEVELS + event.strategy
+    if row < 0:
+        emit_anomaly(state, out, ACTION_REFUSED, -1, level, event.person)
+        return
+    reenable(state, row, event.person)
+
+
+@njit(cache=True)
 def _on_timer(state, out):
-    """Marks every strategy to market, and says when it wants to be woken next."""
+    """Works what a schedule has released with time alone, marks every strategy to market, keeps what is killed so, and
+    says when it wants to be woken next."""
+    keep_killed(state, out)
+    for slot in range(len(state.scheduled)):
+        owner = state.scheduled[slot] - 1
+        if owner >= 0:
+            work_instrument(state, out, owner % INSTRUMENTS)
+            if state.scheduled[slot]:
+                emit_progress(state, out, owner // INSTRUMENTS, owner % INSTRUMENTS)
     for strategy in range(len(state.slots)):
         if state.slots[strategy].state != NONE:
             emit_equity(state, out, strategy, 0)
@@ -194,7 +274,7 @@ def _report_health(state, kernels, out):
     for position in range(first, state.emitted):
         wakes = state.wakes[FEED_HEALTH]
         while wakes:
-            if OUTPUTS - state.emitted < KERNEL_RECORDS + INSTRUMENTS + 2:
+            if OUTPUTS - state.emitted < KERNEL_RECORDS + 2 * INSTRUMENTS + 2:
                 return
             strategy = lowest_bit(wakes)
             wakes &= wakes - 1

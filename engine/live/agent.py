@@ -23,10 +23,11 @@ from engine.live.config import Config, load_account, load_config, load_token
 from engine.live.core_client import CoreClient, CoreGone
 from engine.live.deployer import Deployer
 from engine.live.journal import Reader
+from engine.live.kill_watch import KillWatch
 from engine.live.link import BatchSource, Link, LinkState
 from engine.live.preparation import Preparation
 from engine.live.supervisor import Supervisor
-from engine.messages import Desired, Heartbeat, Hello, Refused
+from engine.messages import Desired, Heartbeat, Hello, Latch, OpenBreak, Refused
 
 log = logging.getLogger("engine.agent")
 
@@ -47,6 +48,7 @@ class Agent:
         self.config.folder.mkdir(parents=True, exist_ok=True)
         self.supervisor = Supervisor(config_path.resolve(), self.config.folder)
         self.deployer = Deployer(Preparation(self.config))
+        self.kills = KillWatch(self.config, lambda: self._status)
         self.desired: Desired | None = None
         self.link: Link | None = None
         self._source: BatchSource | None = None
@@ -66,6 +68,7 @@ class Agent:
         serving = {
             asyncio.create_task(self.supervisor.run(self._core_started)),
             asyncio.create_task(self._reconcile()),
+            asyncio.create_task(self.kills.run()),
             link,
             asyncio.create_task(self._stop.wait()),
         }
@@ -191,6 +194,8 @@ class Agent:
         self._ship((earlier_journals(self.config.folder) or [self.config.journal])[0])
 
     def _take_desired(self, link: Link) -> None:
+        self.kills.give(link.kills)
+        link.kills.clear()
         if link.desired is not None and link.desired is not self.desired:
             self.desired = link.desired
             self._welcomed = True
@@ -237,7 +242,14 @@ class Agent:
             events=self._source.reader.last,
             anomalies=status["anomalies"],
             deployments=self.deployer.applied(self.desired, status),
+            breaks=[OpenBreak(**one) for one in status["breaks"]],
+            latches=[_latch(one) for one in status["latches"] if one["level"] != "armed"],
+            kill_epoch=status["kill_epoch"],
         )
+
+
+def _latch(row: dict[str, Any]) -> Latch:
+    return Latch(row["scope"], row["level"], row["epoch"])
 
 
 async def _send(socket: ClientConnection, frames: list[bytes]) -> None:

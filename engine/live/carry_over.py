@@ -10,18 +10,27 @@ carried, and a version must be approved for this build before it may run).
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from engine.core.carry import Carried, CarriedOrder, CarriedPosition
+from engine.core.adjustments import pay_dividend, split_position
+from engine.core.capacities import LOTS, VENUES
+from engine.core.carry import Carried, CarriedBreak, CarriedLatch, CarriedOrder, CarriedPosition
 from engine.core.engine import FIRM, Engine, blob
-from engine.core.events import BlobType, Kind, Session
+from engine.core.events import Action, BlobType, Kind, Session
+from engine.core.kill import KILLERS, KillLevel
+from engine.core.limit_names import MARK_SHIFT
+from engine.core.limit_tables import decode_bundle, decode_strategy_limits
 from engine.core.orders import OrderState
-from engine.core.positions import apply_fill
+from engine.core.positions import apply_fill, apply_to_lots, fee_a_share
+from engine.core.risk_record import LOT_RING, VENUE_FEE
+from engine.core.signature import decode_signature, signers_of
 from engine.core.state import INSTRUMENTS, POSITION, STRATEGIES
+from engine.errors import BadInput
 from engine.live.journal import Reader, Writer
 from engine.live.order_session import order_session_event
 from engine.live.pipeline import Pipeline
@@ -35,7 +44,8 @@ EARLIER = "journal-"  # folders of journals that were replaced, named by the jou
 SHIPPED = "shipped"  # a file there: the control plane has committed all of it
 UNFINISHED = "journal.new"
 OF_A_SLOT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
-_CARRIED_FIELDS = ("position", "cost", "realised", "fees")
+OF_THE_NODE = (BlobType.INSTRUMENTS, BlobType.SETTINGS, BlobType.VENUE_FEES)
+_CARRIED_FIELDS = ("position", "cost", "realised", "fees", "fifo_realised")
 
 
 class Estate:
@@ -43,7 +53,8 @@ class Estate:
 
     _WANTED = frozenset(
         {Kind.SESSION, Kind.ACCEPTED, Kind.CANCELED, Kind.REPLACED, Kind.FILL, Kind.FILL_BUSTED, Kind.ORDER_DONE}
-        | {Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.ORDER_REPLACE}
+        | {Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.ORDER_REPLACE, Kind.BREAK, Kind.KILL}
+        | {Kind.CORPORATE_ACTION, Kind.ADJUSTMENT}
     )
 
     def __init__(self) -> None:
@@ -51,8 +62,12 @@ class Estate:
         self.last_ts = 0
         self._walk, self._every = Walk(self._WANTED), Walk(frozenset(Kind) - {Kind.BLOB, Kind.CELL})
         self._positions = np.zeros((STRATEGIES, INSTRUMENTS), POSITION)
+        self._lots = np.zeros((STRATEGIES, INSTRUMENTS), LOT_RING)
         self._orders: dict[int, dict[str, int]] = {}
-        self._fee = 0
+        self._latches: dict[tuple[int, int], CarriedLatch] = {}
+        self._breaks: dict[int, CarriedBreak] = {}
+        self._signer = 0
+        self._fee, self._venue_fees = 0, np.zeros(VENUES, VENUE_FEE)
         self._date = 0
         self._next_order_id = self._next_parent = 1
 
@@ -67,9 +82,15 @@ class Estate:
                 self._record(found[1][0])
 
     def carried(self, journal: str) -> Carried:
-        held = np.argwhere((self._positions["position"] != 0) | (self._positions["fees"] != 0))
+        touched = [self._positions[name] != 0 for name in ("position", "fees", "realised")]
+        held = np.argwhere(np.logical_or.reduce(touched))
         positions = [
-            CarriedPosition(int(slot), int(instrument), *(int(row[name]) for name in _CARRIED_FIELDS))
+            CarriedPosition(
+                strategy=int(slot),
+                instrument=int(instrument),
+                lots=_lots(self._lots[slot, instrument]),
+                **{name: int(row[name]) for name in _CARRIED_FIELDS},
+            )
             for slot, instrument in held
             for row in [self._positions[slot, instrument]]
         ]
@@ -78,26 +99,47 @@ class Estate:
             CarriedOrder(order_id=order_id, **{name: order[name] for name in names})
             for order_id, order in self._orders.items()
         ]
-        return Carried(journal, self._next_order_id, self._next_parent, positions, orders)
+        latches, breaks = list(self._latches.values()), list(self._breaks.values())
+        return Carried(journal, self._next_order_id, self._next_parent, positions, orders, latches, breaks)
 
     def _blob(self, found: Blob) -> None:
         self.last_ts = max(self.last_ts, int(found.header[0]["ts_recv"]))
+        if found.blob_type is BlobType.SIGNATURE:
+            self._signer = int(signers_of(decode_signature(found.payload))[0])
         if found.blob_type is BlobType.SETTINGS:
             self._fee = int(msgspec.json.decode(found.payload)["fee_per_share"])
+        if found.blob_type is BlobType.VENUE_FEES:
+            for row, (adding, taking) in zip(self._venue_fees, msgspec.json.decode(found.payload), strict=False):
+                row["adding"], row["taking"] = adding, taking
+        if found.blob_type is BlobType.SYMBOL_CHANGE:
+            self._change_symbol(**msgspec.json.decode(found.payload))
         if found.blob_type is BlobType.MANIFEST:
             self._positions[found.strategy] = 0
+            self._lots[found.strategy] = np.zeros((), LOT_RING)
             for blob_type in OF_A_SLOT:
                 self.blobs.pop((found.strategy, blob_type), None)
         self.blobs[found.strategy, found.blob_type] = found
         if found.blob_type is BlobType.CARRIED:
             self._take_over(msgspec.json.decode(found.payload, type=Carried))
 
+    def _change_symbol(self, instrument: int, symbol: str) -> None:
+        table = self.blobs[FIRM, BlobType.INSTRUMENTS]
+        symbols = msgspec.json.decode(table.payload)
+        symbols[instrument] = symbol
+        self.blobs[FIRM, BlobType.INSTRUMENTS] = replace(table, payload=msgspec.json.encode(symbols))
+
     def _take_over(self, earlier: Carried) -> None:
         self._next_order_id, self._next_parent = earlier.next_order_id, earlier.next_parent
+        self._latches = {(latch.scope, latch.key): latch for latch in earlier.latches}
+        self._breaks = {broken.instrument: broken for broken in earlier.breaks}
         for row in earlier.positions:
             position = self._positions[row.strategy, row.instrument]
             for name in _CARRIED_FIELDS:
                 position[name] = getattr(row, name)
+            ring = self._lots[row.strategy, row.instrument]
+            ring["count"] = len(row.lots)
+            for index, (qty, cost) in enumerate(row.lots):
+                ring["qty"][index], ring["cost"][index] = qty, cost
         for order in earlier.orders:
             fields = msgspec.to_builtins(order)
             self._orders[fields.pop("order_id")] = fields
@@ -107,6 +149,10 @@ class Estate:
         if kind is Kind.SESSION:
             if int(record["code"]) == Session.START_OF_MESSAGES:
                 self._date = int(record["date"])
+        elif kind is Kind.BREAK:
+            self._break(record)
+        elif kind is Kind.KILL:
+            self._kill(record)
         elif kind is Kind.ORDER_NEW:
             self._order_new(record, order_id, int(record["qty"]), int(record["ref"]))
         elif kind is Kind.ORDER_REPLACE:
@@ -115,10 +161,30 @@ class Estate:
             self._fill(record, order_id)
         elif kind is Kind.FILL_BUSTED:
             self._fill_busted(record, order_id)
+        elif kind is Kind.CORPORATE_ACTION:
+            self._corporate_action(record)
+        elif kind is Kind.ADJUSTMENT:
+            if int(record["person"]) > 0:
+                self._book(record, 0)
         elif kind is Kind.ORDER_DONE:
             self._order_done(order_id)
         elif order_id in self._orders:
             self._move(kind, record, self._orders[order_id])
+
+    def _break(self, record: Any) -> None:
+        instrument, code, value = (int(record[name]) for name in ("instrument", "code", "value"))
+        self._breaks.pop(instrument, None)
+        if code:
+            self._breaks[instrument] = CarriedBreak(instrument, code, value)
+
+    def _kill(self, record: Any) -> None:
+        scope, key, level, epoch = (int(record[name]) for name in ("scope", "ref", "code", "epoch"))
+        before = self._latches.get((scope, key))
+        killers = [killer for killer in before.killers if killer] if before and level != KillLevel.ARMED else []
+        if level != KillLevel.ARMED and self._signer not in killers:
+            killers = [*killers[: KILLERS - 1], self._signer]
+        killers += [0] * (KILLERS - len(killers))
+        self._latches[scope, key] = CarriedLatch(scope, key, level, epoch, killers)
 
     def _order_new(self, record: Any, order_id: int, qty: int, parent: int) -> None:
         self._next_order_id = max(self._next_order_id, order_id + 1)
@@ -135,6 +201,7 @@ class Estate:
             "trade_date": self._date,
             "origin": 0,
             "before": 0,
+            "mark": int(record["flags"]) >> MARK_SHIFT & 3,
         }
 
     def _order_replace(self, record: Any, order_id: int) -> None:
@@ -153,28 +220,52 @@ class Estate:
             origin["state"] = int(OrderState.PARTIALLY_FILLED if origin["filled"] else OrderState.LIVE)
 
     def _fill_busted(self, record: Any, order_id: int) -> None:
-        side, price, qty = (int(record[name]) for name in ("side", "price", "qty"))
-        position = self._positions[int(record["strategy"]), int(record["instrument"])]
-        apply_fill(position, -side, price, qty, 0)
-        position["fees"] -= self._fee * qty
+        self._book(record, -self._fee_of(record), undone=True)
         order = self._orders.get(order_id)
         if order:
-            order["filled"] -= qty
-            order["qty"] -= qty
+            order["filled"] -= int(record["qty"])
+            order["qty"] -= int(record["qty"])
 
     def _fill(self, record: Any, order_id: int) -> None:
-        side, price, qty = (int(record[name]) for name in ("side", "price", "qty"))
-        position = self._positions[int(record["strategy"]), int(record["instrument"])]
-        apply_fill(position, side, price, qty, self._fee)
+        self._book(record, self._fee_of(record))
         order = self._orders.get(order_id)
         if order:
-            order["filled"] += qty
+            order["filled"] += int(record["qty"])
             for successor in self._orders.values():
                 if successor["origin"] == order_id:
-                    successor["qty"] = max(successor["qty"] - qty, successor["filled"])
-                    successor["before"] += qty
+                    successor["qty"] = max(successor["qty"] - int(record["qty"]), successor["filled"])
+                    successor["before"] += int(record["qty"])
             if order["state"] not in (OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE):
                 order["state"] = int(OrderState.PARTIALLY_FILLED)
+
+    def _fee_of(self, record: Any) -> int:
+        return int(fee_a_share(self._fee, self._venue_fees, int(record["venue"]), int(record["flags"])))
+
+    def _book(self, record: Any, fee: int, undone: bool = False) -> None:
+        side, price, qty = (int(record[name]) for name in ("side", "price", "qty"))
+        side = -side if undone else side
+        where = int(record["strategy"]), int(record["instrument"])
+        position = self._positions[where]
+        apply_fill(position, side, price, qty, fee)
+        position["fifo_realised"] += apply_to_lots(self._lots[where], side, price, qty)
+
+    def _corporate_action(self, record: Any) -> None:
+        instrument, code = int(record["instrument"]), int(record["code"])
+        numerator, denominator = int(record["numerator"]), int(record["denominator"])
+        split = code == Action.SPLIT
+        for strategy in range(STRATEGIES):
+            position = self._positions[strategy, instrument]
+            if split:
+                split_position(position, self._lots[strategy, instrument], numerator, denominator)
+            elif code == Action.DIVIDEND:
+                pay_dividend(position, int(record["amount"]))
+        for order in self._orders.values():
+            if order["instrument"] == instrument and split:
+                for name in ("qty", "filled"):
+                    order[name] = order[name] * numerator // denominator
+                order["price"] = order["price"] * denominator // numerator
+            elif order["instrument"] == instrument and order["side"] > 0:
+                order["price"] = max(order["price"] - int(record["amount"]), 1)
 
     def _move(self, kind: Kind, record: Any, order: dict[str, int]) -> None:
         if kind is Kind.ORDER_CANCEL:
@@ -234,10 +325,28 @@ def earlier_journals(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: Reader(path).origins[0].wall_ns)
 
 
+def _lots(ring: np.void) -> list[tuple[int, int]]:
+    places = [(int(ring["first"]) + number) % LOTS for number in range(int(ring["count"]))]
+    return [(int(ring["qty"][place]), int(ring["cost"][place])) for place in places]
+
+
+def _readable(found: Blob) -> bool:
+    """Limits of a build that wrote them otherwise are left behind: until there are new ones nothing that adds risk goes
+    out, which is what a strategy that comes up paused needs."""
+    if found.blob_type is not BlobType.LIMITS:
+        return True
+    try:
+        decode_bundle(found.payload) if found.strategy == FIRM else decode_strategy_limits(found.payload)
+    except BadInput as error:
+        log.warning("limits of the earlier journal cannot be read: %s", error)
+        return False
+    return True
+
+
 def _fill_in(pipeline: Pipeline, estate: Estate, carried: Carried, inputs: InputState) -> None:
     needed = {FIRM} | {row.strategy for row in carried.positions} | {row.strategy for row in carried.orders}
-    order = [BlobType.INSTRUMENTS, BlobType.SETTINGS, *OF_A_SLOT]
-    due = [found for key, found in estate.blobs.items() if key[0] in needed and key[1] in order]
+    order = [*OF_THE_NODE, *OF_A_SLOT]
+    due = [found for key, found in estate.blobs.items() if key[0] in needed and key[1] in order and _readable(found)]
     due.sort(key=lambda found: (found.strategy, found.blob_type is not BlobType.MANIFEST, found.number))
     for found in due:
         header = blob(found.blob_type, found.payload, strategy=found.strategy, ts=estate.last_ts)

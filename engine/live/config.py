@@ -1,6 +1,7 @@
 """The engine host's configuration file: one JSON object, checked before anything starts."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_file: str  # JSON with ``username`` and ``password``
     itch_bind_b: str | None = None  # where the same market data arrives by a second line
     snapshot_after: int = 20_000  # messages missing from which on the books are taken from a snapshot instead
+    adding_fee: int = 0  # 1/10,000 of the currency a share that adds liquidity; negative is a rebate
+    taking_fee: int = 0
 
     @property
     def itch_addresses(self) -> dict[str, tuple[str, int]]:
@@ -46,9 +49,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venue: VenueConfig
     symbols: list[str]
     history: str
-    mode: str = "polite"
+    mode: str = "polite"  # or "busy": the core never sleeps
+    cpu: int | None = None  # that the core's loop is bound to
     fee_per_share: int = 0  # 1/10,000 of the currency
     firm_limits: FirmLimits = FirmLimits()
+    limits_bundle: str = ""  # a signed bundle's file; ``firm_limits`` are signed here without it
+    limits_key: str = ""  # file with the hex public key of who signs it
+    symbol_changes: dict[str, str] = {}  # old name to the one in ``symbols``: the instrument stays what it is
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows
     snapshot_records: int = 1_000_000  # journal records between two snapshots
@@ -79,13 +86,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_config(path: Path | str) -> Config:
     """Raises BadInput naming the field that is missing or wrong."""
     config: Config = read_configuration(path, Config, "config")
-    if config.mode != "polite":
-        raise BadInput("bad_config", "mode", config.mode, "polite")
+    if config.mode not in ("polite", "busy"):
+        raise BadInput("bad_config", "mode", config.mode, "polite or busy")
+    if config.cpu is not None and config.cpu not in os.sched_getaffinity(0):
+        raise BadInput("bad_config", "cpu", config.cpu, f"one of {sorted(os.sched_getaffinity(0))}")
     if not config.symbols or len(set(config.symbols)) != len(config.symbols):
         raise BadInput("bad_config", "symbols", config.symbols, "at least one symbol, each once")
     _ = config.venue.itch_addresses  # raises for what is no address
     if config.venue.snapshot_after < 1:
         raise BadInput("bad_config", "venue.snapshot_after", config.venue.snapshot_after, "at least 1 message")
+    if bool(config.limits_bundle) != bool(config.limits_key):
+        raise BadInput("bad_config", "limits_key", config.limits_key, "the signer's public key, and a bundle")
     return config
 
 

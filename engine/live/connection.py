@@ -19,18 +19,30 @@ class Connection:
         self.failed = self._socket.connect_ex(address) not in (0, errno.EINPROGRESS)
         poll.register(self.fileno, EPOLLIN | EPOLLOUT)
 
-    def on_event(self) -> list[bytes] | None:
-        """What has come; None once the connection is lost (or could not be made)."""
+    def on_writable(self) -> bool:
+        """Finds out whether the connection stands, and sends what waits; False once it is lost (or could not be
+        made)."""
         if not self.established:
             if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                return None
+                return False
             try:
                 self._socket.getpeername()
             except OSError:
-                return []
+                return True
             self.established = True
-        if not self._flush():
+        return self._flush()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are bytes that the socket has not taken."""
+        return bool(self._waiting)
+
+    def on_event(self) -> list[bytes] | None:
+        """What has come; None once the connection is lost (or could not be made)."""
+        if not self.on_writable():
             return None
+        if not self.established:
+            return []
         chunks: list[bytes] = []
         while True:
             try:

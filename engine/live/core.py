@@ -1,8 +1,9 @@
-"""The core process, polite: one epoll loop that sleeps until a socket or a deadline wakes it.
+"""The core process: the compiled loop, and in Python all that is not plainly next.
 
-Python runs once a packet; decoding, journal and step are compiled. The order of appending to the journal is
-the order of everything. The agent starts ``python -m engine.live.core --config FILE``; exit code 0 after
-SIGTERM or SIGINT, 2 for bad input, 4 when the journal has no room or is damaged (standard error says which).
+The loop runs in a thread of its own, bound to a CPU where the configuration says so; the main thread waits for it and
+takes signals. The order of appending to the journal is the order of everything. The agent starts
+``python -m engine.live.core --config FILE``; exit code 0 after SIGTERM or SIGINT, 2 for bad input, 4 when the journal
+has no room or is damaged (standard error says which).
 """
 
 import argparse
@@ -14,24 +15,37 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from select import EPOLLIN, epoll
+from select import EPOLLIN, EPOLLOUT, epoll
 from typing import Any
 
 import numpy as np
 
 from engine import engine_build, uncollected
-from engine.core.events import EVENT, BlobType, Command, Kind, Stale
+from engine.core.events import EVENT, BlobType, Command, Kind, Stale, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
+from engine.live.compiled_loop import Reason
 from engine.live.config import Config, load_account, load_config, read_json
 from engine.live.connection import Connection
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.feed import MarketFeed, stale_event
 from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
+from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
+from engine.live.loop import Loop
 from engine.live.order_session import OrderSession, order_session_event
+from engine.live.person_commands import (
+    PERSONAL,
+    apply_kills,
+    breaks_now,
+    disconnected,
+    latches_now,
+    take_person_command,
+    unacknowledged,
+)
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
 from engine.live.snapshot_connection import SnapshotConnection
@@ -45,8 +59,10 @@ log = logging.getLogger("engine.core")
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
 RECONNECT_NS = (SECOND // 5, 2 * SECOND)
+DISCONNECT_NS = 2 * SECOND  # how long a kill that disconnects waits for its cancels
 LOOPBACK = "127.0.0.1"
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
+FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
 PR_SET_PDEATHSIG = 1
 
 
@@ -68,14 +84,13 @@ class Core:
         self._snapshot_at = self._tracked
         self.feed = MarketFeed(config.symbols, inputs, account, config.venue.snapshot_after)
         self.orders = OrderSession(account, config.symbols, inputs)
-        self.stopping = False
         self._poll = epoll()
         self._snapshots = SnapshotConnection(self.feed, self._poll)
         self._connection: Connection | None = None
         self._connect_at, self._backoff = 0, RECONNECT_NS[0]
         self._retransmit: tuple[str, int] | None = None
         self._ouch: tuple[str, int] | None = None
-        self._status_at = 0
+        self._status_at = self._disconnect_by = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
         self._lines = FeedLines(config.venue.itch_addresses)
@@ -83,6 +98,9 @@ class Core:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for descriptor in (*self._lines.filenos, self._control.fileno(), self._wake_read):
             self._poll.register(descriptor, EPOLLIN)
+        lines, poll = self._lines.filenos, self._poll.fileno()
+        self.loop = Loop(self.pipeline, self.feed, self.orders, lines, poll, busy=config.mode == "busy")
+        self._use_clock()
 
     # ---- the loop ----------------------------------------------------------------------------------
 
@@ -90,27 +108,58 @@ class Core:
         """Serves until SIGTERM or SIGINT, then writes a snapshot."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(self, "stopping", True))
+            signal.signal(number, lambda *_: self.loop.stop())
+        with ThreadPoolExecutor(1, "core") as thread:
+            thread.submit(self._serve).result()
+
+    def _serve(self) -> None:
+        if self.config.cpu is not None:
+            os.sched_setaffinity(0, {self.config.cpu})  # this thread alone
         ts = self._now()
         # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
+        self.orders.unanswered += counted_queries(self.config.folder)
         session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
         self._take([session, stale_event(ts, Stale.GAP)])
-        while not self.stopping:
-            for descriptor, _ in self._poll.poll(self._timeout()):
-                self._on_readable(descriptor)
-            self._on_time()
+        self._apply_latch_file()
+        while not self.loop.stopped:
+            self._pass()
         self._snapshot()
         self.orders.logout(time.monotonic_ns())
         self._send_bytes()
 
-    def _timeout(self) -> float:
-        """Seconds until the next deadline."""
-        now = time.monotonic_ns()
+    def _pass(self) -> None:
+        """The loop until it comes back, then what it came back for."""
+        established = self._connection if self._connection is not None and self._connection.established else None
+        self.loop.connection = established.fileno if established else -1
+        self.loop.direct = established is not None and not established.waiting
+        reason = self.loop.run(self._deadline())
+        self._take_up()
+        if reason is Reason.OTHER:
+            for descriptor, events in self._poll.poll(0):
+                self._on_ready(descriptor, events)
+        elif reason is Reason.PACKETS:
+            self._on_datagrams()
+        elif reason is Reason.SESSION:
+            self._on_session_packet()
+        elif reason is Reason.ORDERS_LOST:
+            self._disconnect()
+        self._on_time()
+
+    def _take_up(self) -> None:
+        """What the loop has begun and left: bytes to send, orders that OUCH cannot hold, inputs that found no room."""
+        unsent, refused, inputs = self.loop.unsent(), self.loop.refused(), self.loop.inputs()
+        if unsent and self._connection is not None and not self._connection.send(unsent):
+            self._disconnect()
+        if len(refused) or len(inputs):
+            self._take([*self.orders.refuse(refused, self._now()), inputs])
+
+    def _deadline(self) -> int:
+        """Steady time of what is due next."""
         due = [self._status_at, self.feed.joiner.deadline(), self.orders.deadline()]
         if self._connection is None:
             due.append(self._connect_at)
-        wait = min(each for each in due if each is not None) - now
-        return min(max(wait, 0) / SECOND, self._timer_wait())
+        due.append(time.monotonic_ns() + int(self._timer_wait() * SECOND))
+        return min(each for each in due if each is not None)
 
     def _timer_wait(self) -> float:
         """Seconds of wall time until the step's own deadline."""
@@ -119,17 +168,17 @@ class Core:
         left = int(self.engine.state["next_deadline"]) - self._now()
         return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
 
-    def _on_readable(self, descriptor: int) -> None:
-        if descriptor in self._lines.filenos:
-            self._on_datagrams()
-        elif self._connection is not None and descriptor == self._connection.fileno:
-            self._on_connection()
+    def _on_ready(self, descriptor: int, events: int) -> None:
+        if self._connection is not None and descriptor == self._connection.fileno:
+            if events & EPOLLOUT or not self._connection.established:
+                self._on_writable()
         elif self._snapshots.owns(descriptor):
             self._take(self._snapshots.on_event(time.monotonic_ns(), self._now()))
         elif descriptor == self._control.fileno():
             self._accept()
         elif descriptor == self._wake_read:
             os.read(self._wake_read, 64)
+            self.loop.stop()  # a signal: if another thread has taken it, the main thread sleeps on
         elif descriptor in self._clients and not self._clients[descriptor].on_readable():
             self._drop(descriptor)
 
@@ -140,16 +189,18 @@ class Core:
         self._snapshots.on_time(now)
         self._take(self.orders.on_time(now, ts))
         self._check_order_session()
+        self._keep_disconnected(now)
         if self._connection is None and now >= self._connect_at:
             self._connect(now)
         if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
-            self._take([_timer(self._now(), int(self.engine.state["next_deadline"]))])
+            self._take([timer_event(self._now(), int(self.engine.state["next_deadline"]))])
         if now >= self._status_at:
             self._status_at = now + STATUS_NS
             self._each_half_second()
 
     def _each_half_second(self) -> None:
         if self.clock.refresh():
+            self._use_clock()
             load_settings(self.pipeline, self.config, self.clock.speed())
         ports = read_json(self.config.venue.ports_file)
         if ports:
@@ -166,6 +217,10 @@ class Core:
                 self._drop(descriptor)
 
     # ---- inputs ------------------------------------------------------------------------------------
+
+    def _use_clock(self) -> None:
+        if self.clock.clock is not None:
+            self.loop.set_clock(self.clock.clock.wall_knots, self.clock.clock.session_knots)
 
     def _now(self) -> int:
         """Session time, which never goes back."""
@@ -191,7 +246,7 @@ class Core:
 
     def _on_datagrams(self) -> None:
         ts = self._now()
-        for line, datagram in self._lines.receive():
+        for line, datagram in self._lines.receive(self.loop.datagrams()):
             self._take(self.feed.on_datagram(datagram, time.monotonic_ns(), ts, line))
         self._ask_again(time.monotonic_ns())
 
@@ -211,18 +266,18 @@ class Core:
         if self._connection.failed:
             self._disconnect()
 
-    def _on_connection(self) -> None:
+    def _on_writable(self) -> None:
         assert self._connection is not None
         was_established = self._connection.established
-        chunks = self._connection.on_event()
-        if self._connection.established and not was_established:
+        if not self._connection.on_writable():
+            self._disconnect()
+        elif self._connection.established and not was_established:
             self.orders.connect(time.monotonic_ns())
             self._send_bytes()
-        if chunks is None:
-            self._disconnect()
-            return
-        for chunk in chunks:
-            self._take(self.orders.receive(chunk, time.monotonic_ns(), self._now(), self.feed.date))
+
+    def _on_session_packet(self) -> None:
+        """What of the order session is neither report nor heartbeat."""
+        self._take(self.orders.receive(self.loop.packet(), time.monotonic_ns(), self._now(), self.feed.date))
         if self.orders.up:
             self._backoff = RECONNECT_NS[0]
         self._check_order_session()
@@ -239,12 +294,34 @@ class Core:
         self._connect_at = time.monotonic_ns() + self._backoff
         self._take(self.orders.lost(self._now()))
 
+    def _keep_disconnected(self, now: int) -> None:
+        """A kill of the last level: the session ends once every cancel is answered, or those answers stay away."""
+        if not disconnected(self.engine.state):
+            self._disconnect_by = 0
+            return
+        if self._connection is None:
+            self._connect_at = now + RECONNECT_NS[1]  # nothing is due while nobody has re-armed it
+            return
+        self._disconnect_by = self._disconnect_by or now + DISCONNECT_NS
+        if now >= self._disconnect_by or not unacknowledged(
+            self.engine.state, "firm", 1 << 62, self.engine.instruments, self.config.venue.name
+        ):
+            self.orders.logout(now)
+            self._send_bytes()
+            self._disconnect()
+
     # ---- control -----------------------------------------------------------------------------------
+
+    def _apply_latch_file(self) -> None:
+        """Kills that were given while there was no core to take them; before anything is sent."""
+        folder = self.config.folder
+        apply_kills(self.pipeline, read_latch_file(folder), self.config.venue.name, self._now(), self._send)
+        forget_no_core(folder)
 
     def _accept(self) -> None:
         connection, _ = self._control.accept()
         connection.setblocking(False)
-        self._clients[connection.fileno()] = ControlClient(connection, self._handle, self.status)
+        self._clients[connection.fileno()] = ControlClient(connection, self._handle, self.status, self._waiting)
         self._poll.register(connection.fileno(), EPOLLIN)
 
     def _drop(self, descriptor: int) -> None:
@@ -262,16 +339,23 @@ class Core:
                 )
             if int(record["blob_type"]) == BlobType.MANIFEST and int(record["strategy"]) == CHOOSE_SLOT:
                 header["strategy"] = self.engine.free_slot()
+        elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) in PERSONAL:
+            answer = take_person_command(self.pipeline, header, payload, self.config.venue.name, self._send)
+            self._send_bytes()
+            return answer
         if not 0 <= int(record["strategy"]) < STRATEGIES:
             raise BadInput("slot", "strategy", int(record["strategy"]), f"0 to {STRATEGIES - 1}")
         if int(record["kind"]) == Kind.BLOB:
             self._send(self.pipeline.take_blob(header, payload))
-        elif int(record["command"]) in set(Command):
-            self._send(self.pipeline.take(header))
+        elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) not in FROM_ANYBODY:
+            raise BadInput("command", "command", int(record["command"]), ", ".join(one.name for one in FROM_ANYBODY))
         else:
-            raise BadInput("command", "command", int(record["command"]), "START, PAUSE, STOP or FLATTEN")
+            self._send(self.pipeline.take(header))
         self._send_bytes()
         return {"slot": int(record["strategy"])}
+
+    def _waiting(self, scope: str, below: int) -> int:
+        return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue.name)
 
     def status(self) -> dict[str, Any]:
         """What the agent reports and decides by."""
@@ -288,7 +372,11 @@ class Core:
             "stale": bool(state["feed_stale"]),
             "venue_connected": self.orders.up,
             "anomalies": int(state["anomalies"]),
+            "send_ns": self.loop.send_ns(),
             "itch_ports": self._lines.ports,
+            "breaks": breaks_now(self.pipeline),
+            "latches": latches_now(self.pipeline, self.config.venue.name),
+            "kill_epoch": int(state["kills"]["epoch"]),
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
 
@@ -315,7 +403,7 @@ class Core:
         log.error("%s: no room for another journal segment; strategies are paused", writer.directory)
         for slot in self.engine.manifests:
             if int(self.engine.state["slots"][slot]["state"]) == StrategyState.RUNNING:
-                self._take([_command(self._now(), Command.PAUSE, slot)])
+                self._take([command_event(self._now(), Command.PAUSE, slot)])
 
     def _snapshot(self) -> None:
         """Writes the engine's state and where the venue's streams stand."""
@@ -328,21 +416,6 @@ class Core:
         )
         write_snapshot(self.config.snapshots, snapshot)
         self._snapshot_at = writer.last
-
-
-def _timer(ts: int, deadline: int) -> np.ndarray:
-    event = np.zeros(1, EVENT)
-    event["ts_event"] = event["ts_recv"] = ts
-    event["instrument"], event["kind"], event["deadline"] = -1, Kind.TIMER, deadline
-    return event
-
-
-def _command(ts: int, command: Command, slot: int) -> np.ndarray:
-    event = np.zeros(1, EVENT)
-    event["ts_event"] = event["ts_recv"] = ts
-    event["instrument"], event["kind"] = -1, Kind.COMMAND
-    event["command"], event["strategy"] = command, slot
-    return event
 
 
 def _end_with(parent: int) -> None:

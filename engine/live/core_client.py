@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.core.events import BlobType, Command
+from engine.core.signature import Signature
 from engine.errors import BadInput
 from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
+from engine.live.person_commands import signed
 
 log = logging.getLogger("engine.agent")
 
@@ -64,6 +66,10 @@ class CoreClient:
     async def command(self, command: Command, slot: int) -> None:
         """Raises BadInput or CoreGone."""
         await self._ask(command_packets(command, slot))
+
+    async def resolve(self, signature: Signature, value: int) -> None:
+        """Raises BadInput, also when that break is not open any more, or CoreGone."""
+        await self._ask([signed(Command.RESOLVE_BREAK, signature, ref=value)])
 
     async def load(self, blob_type: BlobType, payload: bytes, slot: int = CHOOSE_SLOT) -> int:
         """Brings a blob; returns its slot. Raises BadInput or CoreGone."""

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from engine.core.engine import limits_record
 from engine.core.events import BlobType, Command
+from engine.core.signature import Signature
 from engine.errors import BadInput
 from engine.live.core_client import CoreClient, CoreGone
+from engine.live.person_commands import break_scope
 from engine.live.preparation import Moment, Preparation
-from engine.messages import Applied, Deployed, Desired, DesiredState, Manifest, StrategyStateName
+from engine.messages import Applied, Deployed, Desired, DesiredState, Manifest, Resolution, StrategyStateName
 
 log = logging.getLogger("engine.agent")
 
@@ -41,6 +42,7 @@ class Deployer:
     async def reconcile(self, desired: Desired, core: CoreClient) -> None:
         """One pass. Raises CoreGone; anything that is wrong with one deployment is that deployment's reason."""
         status = core.status or await core.refresh()
+        await self._resolve(desired.resolutions, status, core)
         slots = {slot["deployment"]: slot for slot in status["slots"]}
         for deployed in desired.deployments:
             await self._one(deployed, slots.get(deployed.manifest.deployment), core)
@@ -50,6 +52,15 @@ class Deployer:
                 log.warning("deployment %s is not desired any more: stopped", name)
                 await core.command(Command.STOP, slot["slot"])
         self.revision = desired.revision
+
+    async def _resolve(self, resolutions: list[Resolution], status: dict[str, Any], core: CoreClient) -> None:
+        """Resolves those breaks that are open as the person saw them; others were resolved, or are new ones."""
+        open_ = {(one["symbol"], one["value"]) for one in status["breaks"]}
+        for one in resolutions:
+            if (one.symbol, one.value) in open_:
+                await core.resolve(Signature([one.person], "web", break_scope(one.symbol), one.reason), one.value)
+                log.warning("the break of %s was resolved by %s", one.symbol or "everything", one.person)
+                await core.refresh()
 
     def applied(self, desired: Desired | None, status: dict[str, Any] | None) -> list[Applied]:
         """What the engine makes of each deployment."""
@@ -114,7 +125,7 @@ class Deployer:
         self._waiting.pop(name, None)
         place = slot["slot"] if slot else await core.load(BlobType.MANIFEST, msgspec.json.encode(manifest))
         await core.load(BlobType.PARAMETERS, self._preparation.parameter_record(manifest), place)
-        await core.load(BlobType.LIMITS, limits_record(manifest.envelope), place)
+        await core.load(BlobType.LIMITS, self._preparation.limits(manifest), place)
         await core.load(BlobType.ARTIFACT, artifact, place)
         await core.command(COMMANDS[deployed.desired][0], place)
         log.info("deployment %s: %s in slot %d", name, deployed.desired, place)

@@ -17,13 +17,14 @@ import numpy as np
 
 from engine.configuration import Account
 from engine.core.events import EVENT, Flag, Kind, Stale
+from engine.live.compiled_loop import DATAGRAM_BYTES, MAX_LINES, Market
 from engine.live.recovery import InputState
 from engine.protocols import late_join, moldudp64
 from engine.protocols.feed import FEED, new_locate_map, set_date, symbol_keys
 from engine.protocols.glimpse import Snapshot
 from engine.protocols.itch_events import decode_block
 from engine.protocols.layout import WireError
-from engine.protocols.moldudp64_inorder import InOrder
+from engine.protocols.moldudp64_inorder import LINE, place_of
 from engine.protocols.moldudp64_receiver import (
     Data,
     GapFilled,
@@ -90,8 +91,10 @@ class MarketFeed:
         self._gap = self._lost = False
         self._recovered = 0  # messages journaled since the last STALE record
         self._buffer = np.zeros(EVENTS_AT_ONCE, EVENT)
-        self._in_order = InOrder(self.receiver)
-        self._end = np.zeros(1, np.int64)
+        datagrams = np.zeros((MAX_LINES, DATAGRAM_BYTES), np.uint8)
+        self.market = Market(
+            np.zeros(1, LINE), self._feeds, self._locates, self._symbols, datagrams, np.zeros(1, np.int64)
+        )
 
     @property
     def date(self) -> int:
@@ -101,16 +104,32 @@ class MarketFeed:
     def warm(self) -> None:
         """Compiles what a datagram needs, on a message that is none."""
         self._decode(b"\0\0", 0)
-        nothing = np.frombuffer(b"", np.uint8)
-        self._in_order.decode(nothing, self._end[:0], 0, self._feeds, self._locates, self._symbols, self._buffer)
+
+    def lend(self, side: np.void) -> None:
+        """Makes the compiled loop ready (``side`` is its FEED_SIDE record): packets that continue the session plainly,
+        which is nearly every one, and those that repeat it are taken there."""
+        receiver = self.receiver
+        side["in_order"] = receiver.plain and not self._resume and not self._told_phase
+        side["stale_code"] = self._stale_code()
+        side["recovered"], side["duplicates"] = self._recovered, receiver.untold_duplicates
+        for name in ("packets", "messages", "repeats"):
+            side[name] = 0
+        if side["in_order"]:
+            place_of(receiver, self.market.lines)
+
+    def take_back(self, side: np.void) -> None:
+        """Learns what the compiled loop has taken."""
+        self.heard_at = max(self.heard_at, int(side["heard_at"]))
+        self._recovered = int(side["recovered"])
+        for line in range(int(side["lines"])):
+            packets, messages, repeats = (int(side[name][line]) for name in ("packets", "messages", "repeats"))
+            self.receiver.took(packets, messages, repeats, line)
+        self.receiver.new_duplicates(left=int(side["duplicates"]))
 
     def on_datagram(self, datagram: bytes, now: int, ts: int, line: int = 0) -> list[np.ndarray]:
         """EVENT arrays to be journaled and stepped, in order. ``line`` counts from 0: the first copy wins."""
         self.heard_at = now
-        if self.receiver.repeats(datagram, line):
-            return []
-        inputs = self._plain_packet(datagram, ts, line)
-        return self._events(self.joiner.on_datagram(datagram, now, line), ts) if inputs is None else inputs
+        return self._events(self.joiner.on_datagram(datagram, now, line), ts)
 
     def on_snapshot_bytes(self, chunk: bytes, now: int, ts: int) -> list[np.ndarray]:
         """Takes bytes of the connection that ``joiner`` wanted."""
@@ -119,23 +138,16 @@ class MarketFeed:
     def on_time(self, now: int, ts: int) -> list[np.ndarray]:
         return self._events(self.joiner.on_time(now), ts)
 
-    def _plain_packet(self, datagram: bytes, ts: int, line: int) -> list[np.ndarray] | None:
-        """The next packet of a session that runs without a gap, which is nearly every one; None for any other."""
-        if self._resume or self._told_phase:
-            return None
-        sequence, payload = self.receiver.next_sequence, np.frombuffer(datagram, np.uint8)
-        self._feed["ts_recv"], self._end[0] = ts, len(payload)
-        arguments = self._feeds, self._locates, self._symbols, self._buffer
-        packets, count = self._in_order.take(payload, self._end, 0, *arguments, by=line)
-        if not packets:
-            return None
-        return [self._mark(ts, sequence), self._buffer[:count].copy()]
-
     def _mark(self, ts: int, sequence: int = 0) -> np.ndarray:
         """The STALE record of now, before the packet ``sequence``."""
-        code, date = Stale.GAP if self._gap or self._lost else Stale.IN_ORDER, self.date if sequence else 0
-        recovered, self._recovered, duplicates = self._recovered, 0, self.receiver.new_duplicates()
-        return stale_event(ts, code, date=date, sequence=sequence, recovered=recovered, duplicates=duplicates)
+        date, duplicates = self.date if sequence else 0, self.receiver.new_duplicates()
+        recovered, self._recovered = self._recovered, 0
+        return stale_event(
+            ts, self._stale_code(), date=date, sequence=sequence, recovered=recovered, duplicates=duplicates
+        )
+
+    def _stale_code(self) -> Stale:
+        return Stale.GAP if self._gap or self._lost else Stale.IN_ORDER
 
     def _events(self, happened: list[late_join.Event], ts: int) -> list[np.ndarray]:
         inputs: list[np.ndarray] = []

@@ -26,10 +26,14 @@ class FeedLines:
     def ports(self) -> list[int]:
         return [int(each.getsockname()[1]) for each in self._sockets]
 
-    def receive(self) -> Iterable[tuple[int, bytes]]:
-        """(line, datagram) of what has come. What one line lost stands in its place if the other has brought it: no gap
-        opens merely because one socket was read before the other."""
-        waiting = [self._waiting(line) for line in range(len(self._sockets))]
+    def receive(self, at_hand: Iterable[tuple[int, bytes]] = ()) -> Iterable[tuple[int, bytes]]:
+        """(line, datagram) of what has come, behind those ``at_hand``, which were read before. What one line lost
+        stands in its place if the other has brought it: no gap opens merely because one socket was read first."""
+        waiting: list[list[tuple[int, bytes]]] = [[] for _ in self._sockets]
+        for line, datagram in at_hand:
+            waiting[line].append((line, datagram))
+        for line, arrived in enumerate(waiting):
+            arrived += self._waiting(line)
         return waiting[0] if len(waiting) == 1 else heapq.merge(*waiting, key=lambda arrival: arrival[1][:PLACE])
 
     def request(self, packet: bytes, server: tuple[str, int]) -> None:

@@ -17,6 +17,7 @@ from engine.messages import (
     Desired,
     Heartbeat,
     Hello,
+    KillOrder,
     Refused,
     ReportBatch,
     Welcome,
@@ -94,6 +95,7 @@ class Link:
         self.refusal: Refused | None = None
         self.committed = 0
         self.incidents: list[Refused] = []
+        self.kills: list[KillOrder] = []  # given since they were last taken from here
         self.flush = False  # send what is there, reports or not
         self._on_the_way: list[int] = []
         self._heard_at = self._beat_at = self._committed_at = 0
@@ -119,6 +121,9 @@ class Link:
             self.source.seek(message.committed)
         elif isinstance(message, Desired):
             self.desired = message
+            self.kills += message.kills
+        elif isinstance(message, KillOrder):
+            self.kills.append(message)
         elif isinstance(message, Acknowledge):
             self._acknowledge(message, now)
         else:

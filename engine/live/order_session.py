@@ -12,10 +12,12 @@ import numpy as np
 
 from engine.configuration import Account
 from engine.core.events import EVENT, Kind
+from engine.core.state import OUTPUTS
+from engine.live.compiled_loop import FRAME_BYTES, ORDER_SIDE, SOUP_PACKET_BYTES, Session, encode_orders_of
 from engine.live.recovery import InputState
 from engine.protocols import ouch
-from engine.protocols.feed import new_feed, set_date, symbol_keys
-from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, encode_order
+from engine.protocols.feed import FEED, new_feed, set_date, symbol_keys
+from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report
 from engine.protocols.soupbintcp_session import (
     ClientSession,
     EndOfSession,
@@ -23,12 +25,15 @@ from engine.protocols.soupbintcp_session import (
     LoginRejected,
     Lost,
     Sequenced,
+    State,
 )
 
 log = logging.getLogger(__name__)
 
 ORDER_SESSION = int(Kind.ORDER_SESSION)
 NOT_SENT = 0xFFFF  # the reason of an order that cannot be put into a message
+STREAM_BYTES = 4 * SOUP_PACKET_BYTES
+LATENCIES = 4096  # of the newest sends, a power of two
 QUERY_PATIENCE_NS = 500_000_000  # how long an answer that was counted on may fail to come
 
 
@@ -52,12 +57,18 @@ class OrderSession:
         self.sequence = resume.order_sequence
         self.unanswered = resume.unanswered_queries
         self._symbols = symbol_keys(symbols)
-        self._feed = new_feed()
+        self._feeds = np.zeros(1, FEED)
+        self._feed = self._feeds[0]
         self._session: ClientSession | None = None
         self._next_id = 0
         self._answered_at = 0
         self._event = np.zeros(1, EVENT)
-        self._bytes = np.zeros(MAX_ORDER_BYTES, np.uint8)
+        out = np.zeros(OUTPUTS * (FRAME_BYTES + MAX_ORDER_BYTES), np.uint8)
+        self.codec = Session(
+            self._feeds, self._symbols, np.zeros(STREAM_BYTES, np.uint8), out, np.zeros(LATENCIES, np.int64)
+        )
+        self._side = np.zeros(1, ORDER_SIDE)
+        self._refused = np.zeros(OUTPUTS, EVENT)
 
     @property
     def connected(self) -> bool:
@@ -68,6 +79,26 @@ class OrderSession:
         self._session = ClientSession(self.account.username, self.account.password, next_sequence=self.sequence + 1)
         self._session.connect(now)
         self._answered_at = 0
+
+    def lend(self, side: np.void, date: int) -> None:
+        """Makes the compiled loop ready (``side`` is its ORDER_SIDE record): reports are decoded, and orders encoded
+        and sent, there. ``date`` is the trading date, 0 while it is not known."""
+        self._follow(date)
+        side["logged_in"] = self._session is not None and self._session.state is State.LOGGED_IN
+        side["up"], side["sequence"] = self.up, self._expected()
+        side["heard_at"] = side["sent_at"] = 0
+
+    def take_back(self, side: np.void) -> None:
+        """Learns what the compiled loop has taken and sent."""
+        messages = int(side["sequence"]) - self._expected()
+        if self._session is not None:
+            self._session.took(messages, int(side["heard_at"]), int(side["sent_at"]))
+        if messages:
+            self.sequence = int(side["sequence"])
+
+    def _expected(self) -> int:
+        """Number of the sequenced message before the next one, as the connection counts."""
+        return self._session.next_sequence - 1 if self._session is not None else self.sequence
 
     def take_bytes(self) -> bytes:
         return self._session.take() if self._session else b""
@@ -86,8 +117,7 @@ class OrderSession:
         """Inputs of the bytes in ``chunk``; after them ``connected`` may be False."""
         if self._session is None:
             return []
-        if date and date != self._feed["date"]:
-            set_date(self._feed, date)
+        self._follow(date)
         self._feed["ts_recv"] = ts
         inputs: list[np.ndarray] = []
         for event in self._session.receive(chunk, now):
@@ -117,15 +147,24 @@ class OrderSession:
 
         Orders made while the session is down are in doubt like any other, and are resolved after the login.
         """
+        side = self._side[0]
+        side["up"], side["refused"] = self.up, 0
+        size = encode_orders_of(self._side, orders, len(orders), self._symbols, self.codec.out, self._refused)
+        if size and self._session is not None:
+            self._session.send_packets(self.codec.out[:size].tobytes(), now)
+        return self.refuse(self._refused[: int(side["refused"])], ts)
+
+    def refuse(self, orders: np.ndarray, ts: int) -> list[np.ndarray]:
+        """A REJECTED input for each of these orders, which OUCH cannot hold."""
         refused: list[np.ndarray] = []
-        for index in range(len(orders)):
-            size = encode_order(orders, index, self._symbols, self._bytes, 0)
-            if size == 0:
-                log.error("order %d cannot be encoded", orders[index]["order_id"])
-                refused += _not_sent(orders[index], ts)
-            elif self._session is not None and self.up:
-                self._session.send_unsequenced(self._bytes[:size].tobytes(), now)
+        for order in orders:
+            log.error("order %d cannot be encoded", order["order_id"])
+            refused += _not_sent(order, ts)
         return refused
+
+    def _follow(self, date: int) -> None:
+        if date and date != self._feed["date"]:
+            set_date(self._feed, date)
 
     def logout(self, now: int) -> None:
         if self._session is not None:
@@ -176,7 +215,7 @@ class OrderSession:
 def warm_codecs(symbol: str) -> None:
     """Compiles the codecs, on an order that cannot be encoded and a message that is none."""
     event, content, symbols = np.zeros(1, EVENT), np.zeros(MAX_ORDER_BYTES, np.uint8), symbol_keys([symbol])
-    encode_order(event, 0, symbols, content, 0)
+    encode_orders_of(np.zeros(1, ORDER_SIDE), event, 1, symbols, content, np.zeros(1, EVENT))
     decode_report(np.frombuffer(b"\0", np.uint8), 0, 1, new_feed(), symbols, event, 0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.core.compiled import njit
 from engine.core.engine import Engine, blob_cells
-from engine.core.events import EVENT, EVENT_BYTES, Kind
+from engine.core.events import EVENT, EVENT_BYTES, Command, Kind
 from engine.core.state import OUTPUTS
 from engine.core.step import step
 from engine.errors import BadInput
@@ -17,7 +17,8 @@ from engine.live.journal import Writer, words_of
 from engine.live.segment import BLOB, append
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
-ORDERS_AT_ONCE = 4096
+COMMAND, HUNG = int(Kind.COMMAND), int(Command.HUNG)
+FIRST_OUTPUT, FIRST_CONTROL = int(Kind.ORDER_NEW), int(Kind.TIMER)
 
 END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
 
@@ -26,24 +27,33 @@ END, AT_BLOB, DIVERGED, INCOMPLETE = 0, 1, 2, 3
 def drive(states, kernels, inputs, words, start, stop, out, out_words, header, cells, checksums, cursor, orders):
     """Journals and steps ``inputs[start:stop]``; returns (index of the first not taken, orders written).
 
-    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Orders, cancels
-    and replaces that the step emitted are copied to ``orders`` (EVENT). Stops early, before journaling an input, when
-    the segment may lack room for what that input causes or ``orders`` for its orders.
+    ``words`` and ``out_words`` are the uint64[n, 8] views of ``inputs`` and ``out``. Stops behind an input whose
+    outputs hold orders, cancels or replaces, which are copied to ``orders`` (EVENT[OUTPUTS]), so that they go out
+    before anything else is looked at; and before an input when the segment may lack room for what it causes.
     """
-    made = 0
     for index in range(start, stop):
-        if cursor.capacity - cursor.count < 1 + OUTPUTS or len(orders) - made < OUTPUTS:
-            return index, made
+        if cursor.capacity - cursor.count < 1 + OUTPUTS:
+            return index, 0
         append(header, cells, checksums, cursor, words, index, 1)
         emitted = step(states[0], kernels, inputs, index, out)
         if emitted:
             append(header, cells, checksums, cursor, out_words, 0, emitted)
-            for position in range(emitted):
-                kind = out[position].kind
-                if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
-                    orders[made] = out[position]
-                    made += 1
-    return stop, made
+            made = _copy_orders(out, emitted, orders)
+            if made:
+                return index + 1, made
+    return stop, 0
+
+
+@njit(cache=True, nogil=True)
+def _copy_orders(out, emitted, orders):
+    """Copies what is for the venue of the first ``emitted`` outputs to ``orders``; how many."""
+    made = 0
+    for position in range(emitted):
+        kind = out[position].kind
+        if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
+            orders[made] = out[position]
+            made += 1
+    return made
 
 
 @njit(cache=True, nogil=True)
@@ -57,8 +67,19 @@ def _same(words, at, out_words, emitted):
 
 
 @njit(cache=True, nogil=True)
-def follow(states, kernels, records, words, start, out, out_words):
+def _hung(records, index):
+    """Whether a kernel that the input before ``index`` woke never came back: HUNG stands behind its outputs."""
+    while index < len(records) and FIRST_OUTPUT <= records[index].kind < FIRST_CONTROL:
+        index += 1
+    return index < len(records) and records[index].kind == COMMAND and records[index].command == HUNG
+
+
+@njit(cache=True, nogil=True)
+def follow(states, kernels, no_kernels, hung, records, words, start, out, out_words):
     """Steps a journal's ``records`` from ``start`` and compares what comes out with what stands behind each input.
+
+    An input whose kernel hung (it is at ``hung``, or the journal says so) is stepped with ``no_kernels`` (zeros): what
+    that kernel would have done, nobody will know.
 
     Returns (status, index, emitted, same): END at the end; AT_BLOB with the blob's header at ``index``;
     DIVERGED or INCOMPLETE (the journal ends inside the outputs) with the input at ``index``, of whose
@@ -68,7 +89,8 @@ def follow(states, kernels, records, words, start, out, out_words):
     while index < len(records):
         if records[index].kind == BLOB:
             return AT_BLOB, index, 0, 0
-        emitted = step(states[0], kernels, records, index, out)
+        woken = no_kernels if index == hung or _hung(records, index + 1) else kernels
+        emitted = step(states[0], woken, records, index, out)
         same = _same(words, index + 1, out_words, emitted)
         if same < emitted:
             return (INCOMPLETE if index + 1 + same == len(records) else DIVERGED), index, emitted, same
@@ -90,8 +112,8 @@ class Pipeline:
     def __init__(self, engine: Engine, writer: Writer) -> None:
         self.engine, self.writer = engine, writer
         self.last_ts = int(engine.state["now"])
-        self._out_words = words_of(engine.outputs)
-        self._orders = np.zeros(OUTPUTS + ORDERS_AT_ONCE, EVENT)
+        self.out_words = words_of(engine.outputs)
+        self.orders = np.zeros(OUTPUTS, EVENT)
 
     def take(self, inputs: np.ndarray) -> np.ndarray:
         """Journals and steps EVENT records whose ``ts_recv`` is set; returns the orders to send, a copy.
@@ -111,15 +133,15 @@ class Pipeline:
                 position,
                 len(inputs),
                 self.engine.outputs,
-                self._out_words,
+                self.out_words,
                 segment.header,
                 segment.cells,
                 segment.checksums,
                 self.writer.cursor[0],
-                self._orders,
+                self.orders,
             )
             if made:
-                sent.append(self._orders[:made].copy())
+                sent.append(self.orders[:made].copy())
         if len(inputs):
             self.last_ts = int(inputs[-1]["ts_recv"])
         return sent[0] if len(sent) == 1 else _joined(sent)
@@ -150,14 +172,16 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 class Replay:
     """Steps a journal's records again. Sends nothing; compares every output with the journal's.
 
-    ``missing`` are outputs of the last input that the journal lost with its torn end.
+    ``missing`` are outputs of the last input that the journal lost with its torn end. ``hung`` is the number of an
+    input (of a blob, its last cell) whose kernel never came back while the journal does not say so yet; 0 for none.
     """
 
-    def __init__(self, engine: Engine, after: int = 0) -> None:
-        self.engine, self.record = engine, after
+    def __init__(self, engine: Engine, after: int = 0, *, hung: int = 0) -> None:
+        self.engine, self.record, self.hung = engine, after, hung
         self.divergence: Divergence | None = None
         self.missing = np.empty(0, EVENT)
         self._out_words = words_of(engine.outputs)
+        self._no_kernels = np.zeros_like(engine.kernels)
 
     def take(self, records: np.ndarray) -> bool:
         """Replays ``records``, which follow those taken before and end where a segment or the journal ends.
@@ -167,12 +191,20 @@ class Replay:
         words, index = words_of(records), 0
         while index < len(records):
             status, index, emitted, same = follow(
-                self.engine.record, self.engine.kernels, records, words, index, self.engine.outputs, self._out_words
+                self.engine.record,
+                self.engine.kernels,
+                self._no_kernels,
+                self.hung - self.record - 1,
+                records,
+                words,
+                index,
+                self.engine.outputs,
+                self._out_words,
             )
             if status == AT_BLOB:
                 index, emitted, same = self._blob(records, index)
             if emitted > same and index + 1 + same < len(records):
-                return self._diverged(index + 1 + same, emitted)
+                return self._diverged(index + 1, same)
             if emitted > same:
                 self.missing = self.engine.outputs[same:emitted].copy()
                 break
@@ -187,14 +219,17 @@ class Replay:
         length = int(header[0]["length"])
         last = index - (-length // EVENT_BYTES)
         payload = words_of(records)[index + 1 : last + 1].tobytes()[:length]
+        hung = self.record + 1 + last == self.hung or _hung(records, last + 1)
         try:
-            emitted = len(self.engine.apply_blob(header, payload))
+            emitted = len(self.engine.apply_blob(header, payload, kernels=not hung))
         except BadInput:
             emitted = 0  # refused when it came, and refused again
         same = int(_same(words_of(records), last + 1, self._out_words, emitted))
         return last, emitted, same
 
-    def _diverged(self, index: int, emitted: int) -> bool:
-        self.divergence = Divergence(self.record + 1 + index, Kind(int(self.engine.outputs[0]["kind"])).name)
-        self.record += index
+    def _diverged(self, index: int, same: int) -> bool:
+        """The outputs that stand at ``index`` differ from this engine's behind the first ``same``."""
+        kind = Kind(int(self.engine.outputs[same]["kind"]))
+        self.divergence = Divergence(self.record + 1 + index + same, kind.name)
+        self.record += index + same
         return False

@@ -7,6 +7,7 @@ from engine.content import content_hash
 from engine.errors import BadInput
 from engine.history import open_history
 from engine.live.config import Config
+from engine.live.limits import manifest_limits
 from engine.messages import Manifest
 from engine.research.cointegration import FormationCache
 from engine.strategies.base import Closes, formation_date
@@ -52,6 +53,9 @@ class Preparation:
     def parameter_record(self, manifest: Manifest) -> bytes:
         registered = strategy(manifest.strategy)
         return registered.parameter_record(registered.parameters(manifest.parameters))
+
+    def limits(self, manifest: Manifest) -> bytes:
+        return manifest_limits(self._config, manifest)
 
     def formation(self, manifest: Manifest, date: int) -> int:
         """The date as of which what trades on ``date`` is formed: its year's first trading day."""

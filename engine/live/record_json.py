@@ -33,7 +33,9 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.ORDER_REPLACE: _ORDER,
     Kind.FILL_BUSTED: _ORDER,
     Kind.BREAK: ("code", "value"),
+    Kind.KILL: ("code", "scope", "ref", "epoch"),
     Kind.ORDER_CANCEL: ("order_id", "strategy"),
+    Kind.SCHEDULE: ("parent_id", "due", "planned", "done", "strategy"),
     Kind.LIMIT_REJECT: ("code", "value", "level", "order_value", "strategy"),
     Kind.FILL: _ORDER,
     Kind.POSITION: ("position", "average_cost", "realised", "fees", "strategy"),
@@ -45,7 +47,9 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.STRATEGY_STATE: ("code", "strategy"),
     Kind.LEG: ("pair", "target", "strategy"),
     Kind.TIMER: ("deadline",),
-    Kind.COMMAND: ("command", "argument", "strategy"),
+    Kind.COMMAND: ("command", "argument", "level", "person", "epoch"),
+    Kind.CORPORATE_ACTION: ("code", "numerator", "denominator", "amount"),
+    Kind.ADJUSTMENT: ("price", "qty", "person", "strategy"),
     Kind.BLOB: ("blob_type", "length", "digest", "strategy"),
 }
 HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")

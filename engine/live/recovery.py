@@ -149,8 +149,8 @@ class Recovered:
     missing: np.ndarray  # outputs to be appended: the torn end took them
 
 
-def recover(engine: Engine, reader: Reader, snapshots: Path) -> Recovered:
-    """Brings ``engine`` (new) to where the journal ends.
+def recover(engine: Engine, reader: Reader, snapshots: Path, *, hung: int = 0) -> Recovered:
+    """Brings ``engine`` (new) to where the journal ends; ``hung`` as in ``Replay``.
 
     Raises JournalDamaged, or BuildDiffers when replay makes other records than the journal holds.
     """
@@ -159,7 +159,7 @@ def recover(engine: Engine, reader: Reader, snapshots: Path) -> Recovered:
     if snapshot:
         engine.restore(snapshot.state)
         start, inputs = snapshot.record, snapshot.inputs
-    replay, tracker, position = Replay(engine, start), InputTracker(inputs), start
+    replay, tracker, position = Replay(engine, start, hung=hung), InputTracker(inputs), start
     while len(records := reader.read(position, 1 << 20)):
         tracker.take(records)
         if not replay.take(records):

@@ -14,16 +14,19 @@ import numpy as np
 
 from engine.core.carry import decode_carried
 from engine.core.events import BlobType, Break, Kind, Restatement, Session
-from engine.core.limits import Level, Limit
+from engine.core.limit_names import Level, Limit
 from engine.core.orders import OrderState
-from engine.core.state import Anomaly, Phase, StrategyState
+from engine.core.signature import Signature, decode_signature
+from engine.core.state import ORDERS, Anomaly, Phase, StrategyState
 from engine.live.scan import Blob, Walk
+from engine.live.scopes import LEVEL_NAMES
 from engine.messages import (
     AnomalyReport,
     BreakReport,
     BustReport,
     EquityReport,
     FillReport,
+    KillReport,
     Manifest,
     OrderReport,
     PositionReport,
@@ -39,7 +42,7 @@ from engine.strategies.load import decode_manifest
 from engine.strategies.registry import strategy as registered
 
 MICRO = 1_000_000
-ORDERS_KEPT = 8192  # twice the engine's own table
+ORDERS_KEPT = 2 * ORDERS
 
 STATE_NAMES: dict[int, StrategyStateName] = {
     int(StrategyState.LOADING): "loading",
@@ -85,6 +88,7 @@ WANTED = frozenset(
         Kind.ORDER_REPLACE,
         Kind.FILL_BUSTED,
         Kind.BREAK,
+        Kind.KILL,
         Kind.LIMIT_REJECT,
         Kind.FILL,
         Kind.POSITION,
@@ -136,6 +140,7 @@ class Reporter:
         self.phase = Phase.CLOSED
         self.anomalies = 0
         self._walk = Walk(WANTED)
+        self._signature = Signature([], "")  # of the command that was given last
         self._orders: OrderedDict[int, _Order] = OrderedDict()
         self._makers: dict[int, Callable[[int, Any], list[Report]]] = {
             Kind.SESSION: self._session,
@@ -146,6 +151,7 @@ class Reporter:
             Kind.ORDER_REPLACE: self._order_replace,
             Kind.FILL_BUSTED: self._fill_busted,
             Kind.BREAK: self._break,
+            Kind.KILL: self._kill,
             Kind.LIMIT_REJECT: self._limit_reject,
             Kind.FILL: self._fill,
             Kind.POSITION: self._position,
@@ -180,6 +186,10 @@ class Reporter:
     def _blob(self, blob: Blob) -> list[Report]:
         if blob.blob_type is BlobType.INSTRUMENTS:
             self.instruments = json.loads(blob.payload)
+        elif blob.blob_type is BlobType.SYMBOL_CHANGE:
+            change = json.loads(blob.payload)
+            if 0 <= change["instrument"] < len(self.instruments) and change["symbol"] not in self.instruments:
+                self.instruments[change["instrument"]] = change["symbol"]  # else the engine has refused it
         elif blob.blob_type is BlobType.MANIFEST:
             manifest = decode_manifest(blob.payload)
             self.slots.pop(blob.strategy, None)
@@ -187,6 +197,8 @@ class Reporter:
             return [StateReport(blob.number, int(blob.header[0]["ts_event"]), manifest.deployment, "loading")]
         elif blob.blob_type is BlobType.CARRIED:
             return self._carried(blob)
+        elif blob.blob_type is BlobType.SIGNATURE:
+            self._signature = decode_signature(blob.payload)
         elif blob.blob_type is BlobType.ARTIFACT and blob.strategy in self.slots:
             deployment = self.slots[blob.strategy]
             deployment.artifact = blob.payload
@@ -352,8 +364,15 @@ class Reporter:
         return [bust, *self._order_report(number, record)]
 
     def _break(self, number: int, record: Any) -> list[Report]:
-        code = Break(int(record["code"])).name.lower()
-        return [BreakReport(number, int(record["ts_event"]), self._symbol(record), code, int(record["value"]))]
+        code, value = Break(int(record["code"])), int(record["value"])
+        person = ", ".join(self._signature.persons) if code is Break.RESOLVED else ""
+        return [BreakReport(number, int(record["ts_event"]), self._symbol(record), code.name.lower(), value, person)]
+
+    def _kill(self, number: int, record: Any) -> list[Report]:
+        given = self._signature
+        level, epoch = LEVEL_NAMES[int(record["code"])], int(record["epoch"])
+        ts = int(record["ts_event"])
+        return [KillReport(number, ts, given.scope, level, epoch, given.persons, given.via, given.reason)]
 
     def _order_done(self, number: int, record: Any) -> list[Report]:
         order = self._orders.get(int(record["order_id"]))

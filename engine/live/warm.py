@@ -12,7 +12,8 @@ from engine.core.events import EVENT, Kind
 from engine.core.state import OUTPUTS
 from engine.live.feed import MarketFeed
 from engine.live.journal import Reader, Writer
-from engine.live.order_session import warm_codecs
+from engine.live.loop import Loop
+from engine.live.order_session import OrderSession, warm_codecs
 from engine.live.pipeline import Pipeline, Replay
 from engine.live.recovery import InputState, InputTracker
 from engine.live.segment import BLOCK_BYTES, BLOCK_RECORDS, HEADER_BYTES
@@ -53,6 +54,11 @@ def warm_pipeline() -> None:
         pipeline.take(timer)
         records = Reader(writer.directory).read(0)
         Replay(Engine(load_manifest)).take(records)
+        feed = MarketFeed([SYMBOL], InputState(), Account("", ""))
+        feed.warm()
+        loop = Loop(pipeline, feed, OrderSession(Account("", ""), [SYMBOL], InputState()), [], -1, busy=False)
+        loop.stop()
+        loop.run(0)
         InputTracker(InputState()).take(records)
         writer.close()
         Writer.open(writer.directory, segment_bytes=size).close()

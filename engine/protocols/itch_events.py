@@ -22,6 +22,7 @@ for _code, _size in LENGTHS.items():
 ADD, EXECUTE, REDUCE, DELETE = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.REDUCE), int(Kind.DELETE)
 REPLACE, TRADE, STATUS, SESSION = int(Kind.REPLACE), int(Kind.TRADE), int(Kind.STATUS), int(Kind.SESSION)
 NON_PRINTABLE, CROSS, OPERATIONAL = int(Flag.NON_PRINTABLE), int(Flag.CROSS), int(Flag.OPERATIONAL)
+SHORT_SALE = int(Flag.SHORT_SALE)
 HALTED, PAUSED = int(TradingStatus.HALTED), int(TradingStatus.PAUSED)
 QUOTATION_ONLY, TRADING = int(TradingStatus.QUOTATION_ONLY), int(TradingStatus.TRADING)
 START_OF_MESSAGES = int(Session.START_OF_MESSAGES)
@@ -35,7 +36,7 @@ for _letter, _state in zip("HPQT", (HALTED, PAUSED, QUOTATION_ONLY, TRADING), st
 _SIDE = np.zeros(256, np.int8)
 _SIDE[ord("B")], _SIDE[ord("S")] = 1, -1
 
-H, Q, R, S, LOWER_H, N_BYTE = (ord(letter) for letter in "HQRShN")
+H, Q, R, S, Y, LOWER_H, N_BYTE, ZERO = (ord(letter) for letter in "HQRSYhN0")
 
 # Offsets from the type byte; tests/unit/protocols compares them with the layout table.
 LOCATE, TIMESTAMP, REFERENCE = 1, 5, 11
@@ -140,6 +141,19 @@ def _status(event, feed, payload, at, instrument, operational):
 
 
 @njit(cache=True)
+def _short_sale(event, feed, payload, at, instrument):
+    """Reg SHO Short Sale Price Test Restricted Indicator (1.2.3): the actions 0, 1 and 2 are ShortSale's numbers."""
+    code = payload[at + 19] - ZERO
+    if not 0 <= code <= 2:
+        feed.bad_field += 1
+        return 0
+    _begin(event, feed, payload, at, instrument, STATUS)
+    event.code = code
+    event.flags = SHORT_SALE
+    return 1
+
+
+@njit(cache=True)
 def _cross(event, feed, payload, at, instrument):
     """Cross Trade (1.5.2); a cross without shares is no trade."""
     shares = load_u64(payload, at + REFERENCE)
@@ -173,6 +187,8 @@ def _decode_other(event, feed, payload, at, locate_map, symbols):
         return _status(event, feed, payload, at, instrument, False)
     if kind == LOWER_H:
         return _status(event, feed, payload, at, instrument, True)
+    if kind == Y:
+        return _short_sale(event, feed, payload, at, instrument)
     feed.no_event += 1
     return 0
 

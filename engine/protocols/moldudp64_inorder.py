@@ -83,13 +83,19 @@ def decode_packets(datagrams, ends, first, lines, feed, locate_map, symbols, out
     return events
 
 
+def place_of(receiver: Receiver, lines: np.ndarray) -> None:
+    """Sets LINE[1] to where the session of a `Receiver` stands."""
+    line, name = lines[0], receiver.session.encode("latin-1").ljust(moldudp64.SESSION_BYTES)
+    line["session"], line["session_end"] = int.from_bytes(name[:8], "big", signed=True), int.from_bytes(name[8:])
+    line["next_sequence"] = receiver.next_sequence
+
+
 class InOrder:
-    """What stands in front of a `Receiver` and takes what needs none of its care."""
+    """What stands in front of a `Receiver` and takes what needs none of its care, many datagrams in a call."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         self._lines = np.zeros(1, LINE)
-        self._session: str | None = None  # the one that `_lines` names
 
     def take(
         self,
@@ -111,22 +117,11 @@ class InOrder:
         if not receiver.plain:
             return 0, 0
         line = self._lines[0]
-        if receiver.session != self._session:
-            self._session = receiver.session
-            name = self._session.encode("latin-1").ljust(moldudp64.SESSION_BYTES)
-            line["session"], line["session_end"] = (
-                int.from_bytes(name[:8], "big", signed=True),
-                int.from_bytes(name[8:]),
-            )
-        line["next_sequence"] = receiver.next_sequence
-        events = self.decode(datagrams, ends, first, feed, locate_map, symbols, out)
+        place_of(receiver, self._lines)
+        events = _decode(datagrams, ends, first, self._lines, feed, locate_map, symbols, out)
         packets = int(line["packets"])
         receiver.took(packets, int(line["messages"]), int(line["duplicates"]), by)
         return packets, events
-
-    def decode(self, datagrams: Any, ends: Any, first: int, feed: Any, locate_map: Any, symbols: Any, out: Any) -> int:
-        """`decode_packets` from where this stands; number of events. Without datagrams, it compiles."""
-        return _decode(datagrams, ends, first, self._lines, feed, locate_map, symbols, out)
 
 
 @njit(cache=True, nogil=True)

@@ -192,11 +192,16 @@ class Receiver:
         self._advance(now)
         return self._take()
 
-    def new_duplicates(self) -> int:
-        """Duplicate packets since the last call: what a STALE record carries."""
-        counted = self.counters["duplicates"]
-        before, self._duplicates_told = self._duplicates_told, counted
-        return counted - before
+    @property
+    def untold_duplicates(self) -> int:
+        """Duplicate packets that no STALE record has carried yet."""
+        return self.counters["duplicates"] - self._duplicates_told
+
+    def new_duplicates(self, left: int = 0) -> int:
+        """Duplicate packets since the last call, all but the newest ``left``: what a STALE record carries."""
+        told = self.untold_duplicates - left
+        self._duplicates_told += told
+        return told
 
     def take_snapshot(self, session: str, next_sequence: int, now: int) -> list[Event] | None:
         """Goes on at `next_sequence`, with what was kept from there on: a snapshot stands for all before it.

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.core.compiled import njit
 from engine.core.events import Kind, TimeInForce
+from engine.core.limit_names import MARK_SHIFT
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, BrokenTrade, Executed, Rejected, Replaced
 from engine.protocols.unaligned import load_u16, load_u32, load_u64, store_u16, store_u32, store_u64
@@ -22,11 +23,13 @@ ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kin
 REJECTED, ORDER_SESSION = int(Kind.REJECTED), int(Kind.ORDER_SESSION)
 REPLACED, CANCEL_REJECTED, BUST = int(Kind.REPLACED), int(Kind.CANCEL_REJECTED), int(Kind.BUST)
 IOC = int(TimeInForce.IOC)
+TIME_IN_FORCE = (1 << MARK_SHIFT) - 1
 
 A, B, C, D, E, J, N, P, Q, S, U, X, Y, SPACE = (ord(letter) for letter in "ABCDEJNPQSUXY ")
 CANCEL_REJECT = ord("I")
 ENTER_ORDER = ord("O")
 TIF_DAY, TIF_IOC = ord("0"), ord("3")
+QUERY_ANSWER = Q  # Account Query Response
 
 _MINIMUM = np.zeros(256, np.int64)
 for _code, _layout in OUTBOUND_LAYOUTS.items():
@@ -35,6 +38,8 @@ _SIDE = np.zeros(256, np.int8)
 _SIDE[ord("B")] = 1
 for _letter in "STE":
     _SIDE[ord(_letter)] = -1
+
+_SALE = np.array([ord(letter) for letter in "STES"], np.uint8)  # by Mark: long, short, short exempt
 
 TIMESTAMP, USER_REF_NUM = 1, 9  # the same in every outbound message but the System Event
 
@@ -82,11 +87,11 @@ def encode_order(events, index, symbols, out, position):
         return 0
     out[position] = ENTER_ORDER
     store_u32(out, position + 1, event.order_id)
-    out[position + 5] = B if event.side > 0 else S
+    out[position + 5] = B if event.side > 0 else _SALE[event.flags >> MARK_SHIFT & 3]
     store_u32(out, position + 6, event.qty)
     store_u64(out, position + 10, symbols[event.instrument])
     store_u64(out, position + 18, event.price)
-    out[position + 26] = TIF_IOC if event.flags == IOC else TIF_DAY
+    out[position + 26] = TIF_IOC if event.flags & TIME_IN_FORCE == IOC else TIF_DAY
     out[position + 27] = Y  # visible
     out[position + 28] = P  # principal
     out[position + 29] = N  # no intermarket sweep

@@ -131,6 +131,10 @@ class _Side(ABC):
             raise WireError("not_logged_in", "soupbintcp.state", self.state.value, "a session that is logged in")
         self._send(soup.encode(soup.UNSEQUENCED, payload), now)
 
+    def send_packets(self, raw: bytes, now: int) -> None:
+        """Sends packets that are framed already."""
+        self._send(raw, now)
+
     def _send(self, raw: bytes, now: int) -> None:
         self._out += raw
         self._sent_at = now
@@ -166,6 +170,11 @@ class ClientSession(_Side):
         """The transport is open: sends the login request."""
         self.state, self._heard_at = State.LOGGING_IN, now
         self._send(soup.encode_login(self._login), now)
+
+    def took(self, messages: int, heard_at: int, sent_at: int) -> None:
+        """Sequenced messages were read elsewhere, and packets sent; at these times, 0 for never."""
+        self.next_sequence += messages
+        self._heard_at, self._sent_at = max(self._heard_at, heard_at), max(self._sent_at, sent_at)
 
     def logout(self, now: int) -> None:
         if self.state is State.LOGGED_IN:

@@ -7,7 +7,6 @@ ignored and counted; so is what cannot be decoded.
 
 import logging
 from collections import Counter
-from enum import IntEnum
 from typing import Any
 
 import msgspec
@@ -15,35 +14,28 @@ import numpy as np
 
 from engine.protocols import ouch
 from engine.protocols.layout import WireError
-from engine.simulation import flow, matching
+from engine.simulation import flow, matching, matching_records
+from engine.simulation.faults import Chance, stream
+from engine.simulation.fees import NO_FEES, Fees
+from engine.simulation.matching_records import Reason
+from engine.simulation.order_instructions import (
+    CANCEL_REASONS,
+    CANCELED_BY_USER,
+    CANCELED_SYSTEM,
+    SIDES,
+    RejectReason,
+    new_order,
+    options,
+    why_refused,
+)
 from engine.simulation.record import Entry, Record
 
 log = logging.getLogger(__name__)
 
-LARGEST_PRICE = 1_999_999_900  # OUCH 5.0 section 1.2: 199,999.99
-SIDES = {"B": 1, "S": -1, "T": -1, "E": -1}
-DAY, IMMEDIATE = "0", "3"
-# Options that change nothing in how this exchange matches.
-HARMLESS_OPTIONS = {"firm", "customer_type", "group_id", "shares_located", "locate_broker", "user_ref_idx"}
-CANCELED_BY_USER, CANCELED_IMMEDIATE, CANCELED_TIMEOUT, CANCELED_SYSTEM = "U", "I", "T", "Z"
-
-
-class RejectReason(IntEnum):
-    """OUCH 5.0 Appendix C, as far as it is used here."""
-
-    DESTINATION_CLOSED = 0x0002
-    INVALID_DISPLAY = 0x0003
-    HALTED = 0x0007
-    ISO_NOT_ALLOWED = 0x0008
-    INVALID_SIDE = 0x0009
-    PROCESSING_ERROR = 0x000A
-    FIRM_NOT_AUTHORIZED = 0x000C
-    OTHER = 0x000F
-    INVALID_QUANTITY = 0x0013
-    INVALID_CROSS_ORDER = 0x0014
-    REPLACE_NOT_ALLOWED = 0x0015
-    INVALID_SYMBOL = 0x0017
-    INVALID_PRICE = 0x001D
+# Appendix D, by the queue in which the resting order stood: displayed, hidden, midpoint.
+MAKER_FLAGS, TAKER_FLAGS = ("A", "J", "k"), ("R", "R", "m")
+CROSS_FLAGS = {"O": "O", "C": "C", "H": "K"}  # by the cross type of ITCH
+REFRESH_OF_DISPLAY = "R"
 
 
 class Live(msgspec.Struct):
@@ -70,16 +62,31 @@ class Now(msgspec.Struct):
 
 
 class OrderEntry:
-    """All accounts of one exchange. ``halted`` holds the indexes of symbols that do not trade today."""
+    """All accounts of one exchange.
 
-    def __init__(self, symbols: list[str], accounts: list[str], books: np.record, crowd: np.record, record: Record):
+    ``halted`` holds the indexes of symbols that do not trade today; others are halted by their book's phase.
+    """
+
+    def __init__(
+        self,
+        symbols: list[str],
+        accounts: list[str],
+        books: np.record,
+        crowd: np.record,
+        record: Record,
+        fees: Fees = NO_FEES,
+    ) -> None:
+        self.fees = fees
+        self.refuses = Chance(0.0, stream(0, "reject"))  # for no reason that the order gives
         self.symbols, self.accounts, self.record = symbols, accounts, record
         self.instruments = {symbol: index for index, symbol in enumerate(symbols)}
         self.counters: Counter[str] = Counter()
         self.now = Now()
         self.halted: set[int] = set()
-        self.reports = matching.report_buffer()
+        self.cross_flag = CROSS_FLAGS["O"]  # of the auction that is being held
+        self.reports = matching_records.report_buffer()
         self._books, self._crowd = books, crowd
+        self._incoming = 0  # reference of the order that came in last
         self._live: dict[tuple[str, int], Live] = {}
         self._last_user_ref_num = {name: record.streams[name].last_user_ref_num for name in accounts}
         self._disabled = {name for name in accounts if record.streams[name].disabled}
@@ -130,7 +137,7 @@ class OrderEntry:
             return 0
         instrument = self.instruments[order.symbol]
         n = self._match(account, order, instrument, order.quantity, 0)
-        if int(self.reports[0]["kind"]) == matching.REFUSED:
+        if int(self.reports[0]["kind"]) == matching_records.REFUSED:
             self._reject(account, order, RejectReason.PROCESSING_ERROR)
             return 0
         self._live[account, order.user_ref_num] = Live(
@@ -142,39 +149,32 @@ class OrderEntry:
         return n
 
     def _match(self, account: str, order: ouch.EnterOrder, instrument: int, qty: int, first: int) -> int:
-        n = matching.enter(
-            self._books,
-            instrument,
-            SIDES[order.side],
-            order.price,
-            qty,
-            order.time_in_force == IMMEDIATE,
-            self.accounts.index(account) + 1,
-            order.user_ref_num,
-            self.reports,
-            first,
-        )
+        new = new_order(order, instrument, qty, self.accounts.index(account) + 1)
+        n = matching.enter_order(self._books, new, self.reports, first)
         flow.absorb(self._crowd, self.reports, first, n)
+        self._incoming = int(self.reports[first]["reference"])
         return n
 
     def _why_refused(self, account: str, order: ouch.EnterOrder) -> RejectReason | None:
         instrument = self.instruments.get(order.symbol)
-        checks = (
-            (account in self._disabled, RejectReason.FIRM_NOT_AUTHORIZED),
-            (not self.now.open, RejectReason.DESTINATION_CLOSED),
-            (instrument is None, RejectReason.INVALID_SYMBOL),
-            (instrument in self.halted, RejectReason.HALTED),
-            (order.side not in SIDES, RejectReason.INVALID_SIDE),
-            (not 0 < order.quantity <= ouch.MAX_QUANTITY, RejectReason.INVALID_QUANTITY),
-            (not 0 < order.price <= LARGEST_PRICE or order.price % flow.TICK != 0, RejectReason.INVALID_PRICE),
-            (order.display != "Y", RejectReason.INVALID_DISPLAY),
-            (order.cross_type != "N", RejectReason.INVALID_CROSS_ORDER),
-            (order.intermarket_sweep != "N", RejectReason.ISO_NOT_ALLOWED),
-            (order.time_in_force not in (DAY, IMMEDIATE), RejectReason.OTHER),
-            (order.capacity not in ("A", "P", "R", "O"), RejectReason.OTHER),
-            (any(option.name not in HARMLESS_OPTIONS for option in order.appendage), RejectReason.OTHER),
-        )
-        return next((reason for refused, reason in checks if refused), None)
+        if self.refuses.strikes():
+            return RejectReason.PROCESSING_ERROR
+        if account in self._disabled:
+            return RejectReason.FIRM_NOT_AUTHORIZED
+        if not self.now.open:
+            return RejectReason.DESTINATION_CLOSED
+        if instrument is None:
+            return RejectReason.INVALID_SYMBOL
+        phase = int(self._books["phase"][instrument])
+        if instrument in self.halted or phase == matching_records.HALTED:
+            return RejectReason.HALTED
+        reason = why_refused(order)
+        collecting = phase == matching_records.COLLECTING
+        if reason is None and (
+            order.cross_type in "OH" and not collecting or order.time_in_force == "3" and collecting
+        ):
+            return RejectReason.INVALID_CROSS_ORDER if order.cross_type in "OH" else RejectReason.HALTED
+        return reason
 
     def _cancel(self, account: str, cancel: ouch.CancelOrder) -> int:
         live = self._live.get((account, cancel.user_ref_num))
@@ -286,15 +286,16 @@ class OrderEntry:
         rows = self.reports[first:n]
         for row in rows[(rows["owner"] > 0) | (rows["taker_owner"] > 0)]:
             kind = int(row["kind"])
-            if kind == matching.EXECUTED:
-                self._tell_execution(row, "owner", "tag", "A")
-                self._tell_execution(row, "taker_owner", "taker_tag", "R")
-            elif kind in (matching.DELETED, matching.REDUCED):
-                self._tell_canceled(row, reason)
-            elif kind == matching.EXPIRED:
-                order = self._live[self._key(row, "owner", "tag")].entered
-                immediate = order.time_in_force == IMMEDIATE
-                self._tell_canceled(row, CANCELED_IMMEDIATE if immediate else CANCELED_SYSTEM)
+            if kind == matching_records.EXECUTED:
+                self._tell_execution(row, "owner", "tag", MAKER_FLAGS[int(row["queue"])])
+                self._tell_execution(row, "taker_owner", "taker_tag", TAKER_FLAGS[int(row["queue"])])
+            elif kind == matching_records.CROSSED:
+                self._tell_execution(row, "owner", "tag", self.cross_flag)
+            elif kind == matching_records.REFRESHED:
+                self._tell_refreshed(row)
+            elif kind in (matching_records.DELETED, matching_records.REDUCED, matching_records.EXPIRED):
+                own_end = CANCEL_REASONS.get(Reason(int(row["reason"])))
+                self._tell_canceled(row, own_end or reason)
 
     def _key(self, row: np.void, owner: str, tag: str) -> tuple[str, int]:
         return self.accounts[int(row[owner]) - 1], int(row[tag])
@@ -319,13 +320,28 @@ class OrderEntry:
         )
         order = self._take(key, qty, qty)
         executed = ouch.Executed(self.now.since_midnight, key[1], qty, price, liquidity, match_number)
-        self._tell("execution", key[0], executed, order, qty=qty, price=price, match_number=match_number)
+        fee = self.fees.of(liquidity, qty)
+        self._tell("execution", key[0], executed, order, qty=qty, price=price, match_number=match_number, fee=fee)
 
     def _tell_canceled(self, row: np.void, reason: str) -> None:
         key, qty = self._key(row, "owner", "tag"), int(row["qty"])
         order = self._take(key, qty, 0)
-        canceled = ouch.Canceled(self.now.since_midnight, key[1], qty, reason)
+        canceled: ouch.OuchMessage = ouch.Canceled(self.now.since_midnight, key[1], qty, reason)
+        if reason == CANCEL_REASONS[Reason.SELF_MATCH]:
+            # What the other order's price was is not known here: the price is the order's own.
+            strategy = str(options(order).get("aiq_strategy", " "))
+            flag = "R" if int(row["reference"]) == self._incoming else "A"
+            canceled = ouch.AiqCanceled(
+                self.now.since_midnight, key[1], qty, reason, qty, int(row["price"]), flag, strategy
+            )
         self._tell("cancel", key[0], canceled, order, qty=qty, reason=reason)
+
+    def _tell_refreshed(self, row: np.void) -> None:
+        """An iceberg shows its next slice, under another reference in the market data."""
+        key = self._key(row, "owner", "tag")
+        shown = ouch.option("secondary_ord_ref_num", int(row["shown"]))
+        restated = ouch.Restated(self.now.since_midnight, key[1], REFRESH_OF_DISPLAY, appendage=(shown,))
+        self._tell("restated", key[0], restated, self._live[key].entered, qty=int(row["visible"]))
 
     def _reject(self, account: str, order: ouch.EnterOrder, reason: RejectReason) -> None:
         rejected = ouch.Rejected(self.now.since_midnight, order.user_ref_num, reason.value, order.cl_ord_id)

@@ -4,11 +4,14 @@ A trading day: half an hour before the opening the start-of-day messages (O, a d
 symbol, S); at 09:30 Q and the makers' first quotes; a step of the crowd each ``STEP_NS`` of wall time; at 16:00 M, then
 every order that is left expires, E, C, and the MoldUDP64 session (named by the date) ends. Orders match when they come.
 
+With ``auctions`` orders are taken, and not matched, from the start-of-day messages on; the opening auction is held at
+09:30 behind the makers' first quotes, the closing auction at 16:00 before M. Interest in them is published (I).
+
 What a call returns may be sent at once: everything that an account is told in it is in the record already.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 import numpy as np
@@ -16,9 +19,13 @@ import numpy as np
 from engine.core.clock import SessionClock, midnight_ns
 from engine.protocols import glimpse, itch, moldudp64
 from engine.protocols.moldudp64_sender import RetransmissionStore, Sender
-from engine.simulation import flow, matching, wire
-from engine.simulation.accounts import CANCELED_TIMEOUT, OrderEntry
+from engine.simulation import auction, flow, matching, matching_records, wire
+from engine.simulation.accounts import OrderEntry
+from engine.simulation.crosses import IMBALANCES_BEFORE_CLOSE, Crosses, Halt
+from engine.simulation.fees import NO_FEES, Fees
 from engine.simulation.market import Market
+from engine.simulation.matching_records import CLOSING, OPENING
+from engine.simulation.order_instructions import CANCELED_TIMEOUT
 from engine.simulation.record import Record
 
 log = logging.getLogger(__name__)
@@ -28,6 +35,7 @@ STEP_NS = 50_000_000
 KEPT_SESSIONS = 3  # trading days whose messages can be asked for again
 QUIET_DAY_SECONDS = 2.0  # the day length for which the crowd's rates are written down
 MESSAGES_PER_SECOND = 600.0
+COLLAR = 2_000  # 1/10,000 of the touch that an order may trade through
 THRESHOLD_SHARE = 0.35  # of a session's deviation: about 600 messages a second from 20 symbols in days of two seconds
 
 
@@ -38,16 +46,21 @@ class Phase(Enum):
     FINISHED = "finished"  # no trading days are left
 
 
-def warm_up() -> None:
+def warm_up(*, auctions: bool = True) -> None:
     """Compiles all that a trading day needs, on books of its own: seconds, better spent before the day begins."""
-    books, crowd, frames = matching.matching_state(1), flow.flow_state(1, 0), wire.wire_state(["A"])
-    reports = matching.report_buffer()
+    books, crowd, frames = matching_records.matching_state(1), flow.flow_state(1, 0), wire.wire_state(["A"])
+    reports = matching_records.report_buffer()
     price = np.array([100_0000.0])
     flow.start_day(crowd, price, price, np.array([0.01]), 1.0)
     for before, after in ((0.0, 0.0), (0.0, 0.5), (0.5, 1.0)):
         wire.encode(frames, 0, reports, flow.step(books, crowd, before, after, reports))
-    flow.absorb(crowd, reports, 0, matching.enter(books, 0, 1, flow.TICK, 1, False, 1, 1, reports, 0))
+    order = matching_records.NewOrder(0, 1, flow.TICK, 1, owner=1, tag=1)
+    flow.absorb(crowd, reports, 0, matching.enter_order(books, order, reports))
     matching.reduce(books, int(reports[0]["reference"]), 0, reports, 0)
+    for which in (OPENING, CLOSING) if auctions else ():
+        flow.enter_auction_orders(books, crowd, which, reports)
+        auction.cross_price(books, 0, which, flow.TICK)
+        flow.absorb(crowd, reports, 0, auction.uncross(books, 0, which, flow.TICK, reports, 0))
     flow.expire_all(books, crowd, reports)
     wire.encode_book(frames, 0, books)
     for _ in wire.drain(frames):
@@ -67,10 +80,16 @@ class Exchange:
         seed: int,
         messages_per_second: float = MESSAGES_PER_SECOND,
         finished: bool = False,
+        auctions: bool = False,
+        collar: int = COLLAR,
+        halts: Sequence[Halt] = (),
+        fees: Fees = NO_FEES,
     ) -> None:
         self.market, self.clock, self.record = market, clock, record
         symbols = market.symbols
-        self.books = matching.matching_state(len(symbols), record.first_free_match_number)
+        self.books = matching_records.matching_state(
+            len(symbols), record.first_free_match_number, tick=flow.TICK, collar=collar
+        )
         busy = clock.day_seconds / QUIET_DAY_SECONDS
         self.crowd = flow.flow_state(len(symbols), seed ^ clock.dates[0], max(busy, 1.0))
         share = THRESHOLD_SHARE * (len(symbols) / 20 / busy * MESSAGES_PER_SECOND / messages_per_second) ** 0.5
@@ -78,7 +97,9 @@ class Exchange:
         self._wire = wire.wire_state(symbols)
         self._store = RetransmissionStore(max_sessions=KEPT_SESSIONS)
         self._sender: Sender | None = None
-        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record)
+        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record, fees)
+        self.auctions = auctions
+        self._crosses = Crosses(self.books, self.crowd, self._wire, self.orders, halts)
         self.phase = Phase.FINISHED if finished else Phase.WAITING
         self._day = 0  # index into the clock's dates
         self._step = 0  # the last step of the crowd
@@ -155,6 +176,8 @@ class Exchange:
         now.trade_date, now.midnight = date, midnight_ns(date)
         self._set_time(self.clock.session_ns(self.clock.pre_open_wall_ns(self._day)))
         self.orders.halted = {index for index, close in enumerate(day.closes) if close <= 0}
+        self._crosses.start_day(collecting=self.auctions)
+        now.open = self.auctions
         self._sender = Sender(str(date), self._store, now=wall_ns)
         self._system_events = []
         self.orders.tell_all("S")
@@ -165,8 +188,20 @@ class Exchange:
         self._set_time(self.clock.open_ns(self._day))
         self.phase, self._step = Phase.OPEN, 0
         self.orders.now.open = True
-        datagrams = self._send([self._event("Q")], wall_ns)
-        return datagrams + self._publish(flow.step(self.books, self.crowd, 0.0, 0.0, self.orders.reports), wall_ns)
+        if not self.auctions:
+            datagrams = self._send([self._event("Q")], wall_ns)
+            return datagrams + self._publish(flow.step(self.books, self.crowd, 0.0, 0.0, self.orders.reports), wall_ns)
+        datagrams = self._publish(flow.step(self.books, self.crowd, 0.0, 0.0, self.orders.reports), wall_ns)
+        datagrams += self._hold_auctions(OPENING, "O", wall_ns)
+        return datagrams + self._send([self._event("Q")], wall_ns)
+
+    def _hold_auctions(self, which: int, cross_type: str, wall_ns: int) -> list[bytes]:
+        """The crowd's orders for it, an I for each symbol, then the auction."""
+        n = flow.enter_auction_orders(self.books, self.crowd, which, self.orders.reports)
+        datagrams = self._publish(n, wall_ns)
+        datagrams += self._send(self._crosses.imbalances(cross_type), wall_ns)
+        self._crosses.hold_all(cross_type)
+        return datagrams + self._packets(wall_ns)
 
     def _let_crowd_act(self, wall_ns: int) -> list[bytes]:
         """One step for all the time since the last one: a late wake-up costs steps, not days."""
@@ -176,7 +211,17 @@ class Exchange:
         self._step = step
         self._set_time(self.clock.session_ns(wall_ns))
         self._watch_match_numbers()
-        return self._publish(flow.step(self.books, self.crowd, before, after, self.orders.reports), wall_ns)
+        datagrams = self._halt_and_resume(wall_ns)
+        if self.auctions and self.clock.close_ns(self._day) - self.orders.now.ts <= IMBALANCES_BEFORE_CLOSE:
+            datagrams += self._send(self._crosses.imbalances("C"), wall_ns)
+        n = flow.step(self.books, self.crowd, before, after, self.orders.reports)
+        return datagrams + self._publish(n, wall_ns)
+
+    def _halt_and_resume(self, wall_ns: int) -> list[bytes]:
+        datagrams = []
+        for message in self._crosses.on_time():
+            datagrams += self._packets(wall_ns) + self._send([message], wall_ns)
+        return datagrams + self._packets(wall_ns)
 
     def _watch_match_numbers(self) -> None:
         next_match = int(self.books["next_match"])
@@ -188,6 +233,8 @@ class Exchange:
         before = min(self._step * STEP_NS / (closes - opened), 1.0)
         self._set_time(self.clock.close_ns(self._day))
         datagrams = self._publish(flow.step(self.books, self.crowd, before, 1.0, self.orders.reports), wall_ns)
+        if self.auctions:
+            datagrams += self._hold_auctions(CLOSING, "C", wall_ns)
         self.orders.now.open = False
         datagrams += self._send([self._event("M")], wall_ns)
         expired = flow.expire_all(self.books, self.crowd, self.orders.reports)
@@ -210,7 +257,7 @@ class Exchange:
     def on_order(self, account: str, payload: bytes, wall_ns: int) -> list[bytes]:
         """Handles an account's OUCH message after all that was due before it; returns datagrams."""
         datagrams = self.on_time(wall_ns)
-        if self.phase is Phase.OPEN:
+        if self.orders.now.open:
             self._set_time(self.clock.session_ns(wall_ns))
             self._watch_match_numbers()
         n = self.orders.on_message(account, payload)
@@ -249,7 +296,7 @@ class Exchange:
         assert self._sender is not None
         return self._sender.send_packet(block, count, wall_ns)
 
-    def _send(self, messages: list[bytes], wall_ns: int) -> list[bytes]:
+    def _send(self, messages: Iterable[bytes], wall_ns: int) -> list[bytes]:
         assert self._sender is not None
         return self._sender.send(messages, wall_ns)
 
@@ -261,7 +308,6 @@ class Exchange:
     def _directory(self) -> Iterator[bytes]:
         timestamp = self.orders.now.since_midnight
         for index, symbol in enumerate(self.market.symbols):
-            state = "H" if index in self.orders.halted else "T"
             yield itch.encode(
                 itch.StockDirectory(
                     stock_locate=index + 1,
@@ -283,4 +329,4 @@ class Exchange:
                     inverse_indicator="N",
                 )
             )
-            yield itch.encode(itch.StockTradingAction(index + 1, 0, timestamp, symbol, state, " ", ""))
+            yield self._crosses.trading_action(index, self._crosses.state_of(index), "")

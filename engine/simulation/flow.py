@@ -20,8 +20,23 @@ import math
 import numpy as np
 
 from engine.core.compiled import njit
-from engine.simulation import matching as m
-from engine.simulation.matching import DELETED, EXECUTED, INSTRUMENTS, RESTED
+from engine.simulation.matching import delete, delete_all, enter
+from engine.simulation.matching_records import (
+    CROSSED,
+    DAY,
+    DELETED,
+    EVERYTHING,
+    EXECUTED,
+    HALTED,
+    IMMEDIATE,
+    INSTRUMENTS,
+    LIMIT,
+    MARKET,
+    NEW_ORDER,
+    NONE,
+    RESTED,
+)
+from engine.simulation.order_book import best, best_qty, slot_of
 
 TICK = 100  # 0.01 in 1/10,000
 LADDER = 3
@@ -35,6 +50,7 @@ SPACING = 0.0004  # of price, at least one tick
 NEAREST_NOTIONAL = 15_000.0  # currency at the best level, before a random factor of 0.6 to 1.4
 NOTIONAL_STEP = 10_000.0  # more at each further level
 NOISE_NOTIONAL = 4_000.0
+AUCTION_NOTIONAL = 8_000.0  # of market orders a side and auction, before a random factor
 MAX_SKEW = 0.0030
 SKEW_PER_CURRENCY = 0.0001 / 10_000.0
 INVENTORY_KEPT = 0.98  # a step
@@ -61,6 +77,7 @@ FLOW = np.dtype(
         ("random", "<u8"),
         ("symbols", "<i8"),
         ("activity", "<f8"),  # multiplies how often noise traders act
+        ("new", NEW_ORDER),  # the order that an agent is about to enter
         ("agents", AGENTS, (INSTRUMENTS,)),
     ]
 )
@@ -72,6 +89,8 @@ def flow_state(symbols: int, seed: int, activity: float = 1.0) -> np.record:
     state["activity"] = activity
     state["random"] = seed
     state["symbols"] = symbols
+    state["new"]["owner"] = CROWD
+    state["new"]["display"] = EVERYTHING
     return state[0]
 
 
@@ -140,11 +159,13 @@ def absorb(flow, reports, first, n):
                 agent.inventory += report.side * report.qty
             if report.taker_owner == CROWD and 0 < report.taker_tag <= 2 * LADDER:
                 agent.inventory -= report.side * report.qty
+        if report.kind == CROSSED and report.owner == CROWD and 0 < report.tag <= 2 * LADDER:
+            agent.inventory += report.side * report.qty
         if report.owner != CROWD:
             continue
         if report.kind == RESTED:
             _remember(agent, report.tag, report.reference)
-        elif report.kind == DELETED or (report.kind == EXECUTED and report.remaining == 0):
+        elif report.kind == DELETED or (report.kind in (EXECUTED, CROSSED) and report.remaining == 0):
             _remember(agent, report.tag, 0)
 
 
@@ -157,15 +178,32 @@ def _remember(agent, tag, reference):
 
 
 @njit(cache=True)
-def _enter(books, flow, instrument, side, price, qty, immediate, tag, reports, n):
-    after = m.enter(books, instrument, side, price, qty, immediate, CROWD, tag, reports, n)
+def _enter(books, flow, instrument, side, price, qty, reports, n):
+    """Enters ``flow.new``, whose tag and time in force are set, with what else it needs."""
+    new = flow.new
+    new.instrument, new.side, new.price, new.qty = instrument, side, price, qty
+    after = enter(books, new, reports, n)
     absorb(flow, reports, n, after)
     return after
 
 
 @njit(cache=True)
+def _take(books, flow, instrument, side, price, qty, reports, n):
+    """An immediate order, which nobody remembers."""
+    flow.new.time_in_force, flow.new.tag = IMMEDIATE, TAKER_TAG
+    return _enter(books, flow, instrument, side, price, qty, reports, n)
+
+
+@njit(cache=True)
+def _rest(books, flow, instrument, side, price, qty, tag, reports, n):
+    """An order for the day."""
+    flow.new.time_in_force, flow.new.tag = DAY, tag
+    return _enter(books, flow, instrument, side, price, qty, reports, n)
+
+
+@njit(cache=True)
 def _delete(books, flow, reference, reports, n):
-    after = m.reduce(books, reference, 0, reports, n)
+    after = delete(books, reference, reports, n)
     absorb(flow, reports, n, after)
     return after
 
@@ -193,14 +231,14 @@ def _place(books, flow, instrument, side, level, reports, n):
     index = (1 - side) // 2
     price = _level_price(agent.centre, side, level)
     old = agent.ladder[index, level]
-    slot = m.slot_of(books, old)
-    if slot != m.NONE and books.orders[slot].price == price:
+    slot = slot_of(books, old)
+    if slot != NONE and books.orders[slot].price == price:
         return n
-    if slot != m.NONE:
+    if slot != NONE:
         n = _delete(books, flow, old, reports, n)
     notional = (NEAREST_NOTIONAL + level * NOTIONAL_STEP) * (0.6 + 0.8 * _uniform(flow))
     tag = 1 + index * LADDER + level
-    return _enter(books, flow, instrument, side, price, _shares(notional, price), False, tag, reports, n)
+    return _rest(books, flow, instrument, side, price, _shares(notional, price), tag, reports, n)
 
 
 @njit(cache=True)
@@ -229,10 +267,10 @@ def _make_market(books, flow, instrument, threshold, reports, n):
 def _trade_informed(books, flow, instrument, reports, n):
     price = math.exp(flow.agents[instrument].fundamental)
     for side in (1, -1):
-        quote = m.best(books, instrument, -side)
+        quote = best(books, instrument, -side)
         if quote and (price - quote) * side > quote * HALF_SPREAD and _uniform(flow) < INFORMED_PROBABILITY:
-            qty = max(np.int64(m.best_qty(books, instrument, -side) * (0.3 + 0.7 * _uniform(flow))), 1)
-            n = _enter(books, flow, instrument, side, quote, qty, True, TAKER_TAG, reports, n)
+            qty = max(np.int64(best_qty(books, instrument, -side) * (0.3 + 0.7 * _uniform(flow))), 1)
+            n = _take(books, flow, instrument, side, quote, qty, reports, n)
     return n
 
 
@@ -240,11 +278,11 @@ def _trade_informed(books, flow, instrument, reports, n):
 def _trade_noise(books, flow, instrument, reports, n):
     """One small immediate order at the best price of a random side."""
     side = 1 if _uniform(flow) < 0.5 else -1
-    quote = m.best(books, instrument, -side)
+    quote = best(books, instrument, -side)
     if quote == 0:
         return n
     shares = NOISE_NOTIONAL * 10_000.0 / quote * math.exp(0.7 * _normal(flow))
-    return _enter(books, flow, instrument, side, quote, max(np.int64(shares), 1), True, TAKER_TAG, reports, n)
+    return _take(books, flow, instrument, side, quote, max(np.int64(shares), 1), reports, n)
 
 
 @njit(cache=True)
@@ -255,13 +293,13 @@ def _quote_noise(books, flow, instrument, reports, n):
     if reference:
         return _delete(books, flow, reference, reports, n)
     side = 1 if _uniform(flow) < 0.5 else -1
-    own, other = m.best(books, instrument, side), m.best(books, instrument, -side)
+    own, other = best(books, instrument, side), best(books, instrument, -side)
     if own == 0 or other == 0:
         return n
     if (other - own) * side > TICK and _uniform(flow) < 0.3:
         own += side * TICK
     qty = _shares(NOISE_NOTIONAL * (0.5 + _uniform(flow)), own)
-    return _enter(books, flow, instrument, side, own, qty, False, NOISE_TAG + slot, reports, n)
+    return _rest(books, flow, instrument, side, own, qty, NOISE_TAG + slot, reports, n)
 
 
 @njit(cache=True)
@@ -271,12 +309,14 @@ def step(books, flow, before, after, reports):
     At 0 the makers open the market; at 1 they stand around the real close and a closing trade prints there.
     Returns the number of reports, which all belong to this moment.
     """
-    n = 0
+    n = np.int64(0)  # a literal would compile all below once more
     for instrument in range(flow.symbols):
         agent = flow.agents[instrument]
         if not agent.active:
             continue
         _advance(flow, agent, before, after)
+        if books.phase[instrument] == HALTED:
+            continue
         if before < after < 1.0:
             n = _trade_informed(books, flow, instrument, reports, n)
             share = (after - before) * flow.activity
@@ -292,11 +332,29 @@ def step(books, flow, before, after, reports):
 
 
 @njit(cache=True)
+def enter_auction_orders(books, flow, auction, reports):
+    """One market order a side for the auction (a time in force) of every book that is not halted; returns reports."""
+    n = np.int64(0)
+    new = flow.new
+    for instrument in range(flow.symbols):
+        if not flow.agents[instrument].active or books.phase[instrument] == HALTED:
+            continue
+        price = math.exp(flow.agents[instrument].fundamental)
+        for side in (1, -1):
+            new.instrument, new.side, new.price, new.tag = instrument, side, 0, TAKER_TAG
+            new.qty = _shares(AUCTION_NOTIONAL * math.exp(0.7 * _normal(flow)), price)
+            new.kind, new.time_in_force = MARKET, auction
+            n = enter(books, new, reports, n)
+    new.kind = LIMIT
+    return n
+
+
+@njit(cache=True)
 def expire_all(books, flow, reports):
     """Takes every order of every book out (the day orders' end); returns the number of reports."""
-    n = 0
+    n = np.int64(0)
     for instrument in range(flow.symbols):
         first = n
-        n = m.delete_all(books, instrument, reports, n)
+        n = delete_all(books, instrument, reports, n)
         absorb(flow, reports, first, n)
     return n

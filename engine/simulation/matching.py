@@ -1,349 +1,287 @@
 """Price-time matching, compiled: one book a symbol, integer prices (1/10,000), whole shares.
 
-An incoming order trades against the best prices on the other side, at the resting order's price, oldest
-order first, up to its own limit; what is left rests, or expires when the order is immediate-or-cancel.
+An incoming order trades against the best prices on the other side, at the resting order's price, up to its own limit.
+At a price, displayed orders trade before hidden ones, older before newer; an iceberg's next slice goes to the back of
+the displayed ones. Midpoint orders trade at the middle of the touch as it stood when the incoming order came, behind
+hidden orders of that price. What is left rests, or expires when the order is immediate.
 
-Orders lie in one pool. An order's reference is ``serial << 16 | slot``: unique for ever, rising with the
-time of entry, and found again without a search. A level is a queue of orders linked through the pool.
-A side's levels are a sorted array with the **best price last**, so that the busy end is the cheap one.
+- Fill-or-kill and minimum quantity count what is there first, up to the first order of the same group (past it, when
+  the order cancels older orders). A minimum counts in all when the order comes in; when it rests, for each execution.
+- Post-only: an order that would trade expires instead.
+- When the touch moves, midpoint orders that now meet another midpoint or hidden order trade with it, as if they came
+  in: buys, then sells, by time of entry.
+- Beyond the collar (a share of the touch that the order came to) nothing is bought or sold, and no order rests.
 
-Sides: +1 buy, -1 sell; as an index, 0 buy, 1 sell. ``sign`` makes better prices larger, on both sides.
-``engine.simulation.reference`` is the same in plain Python; both stand under one test suite.
+``engine.simulation.auction`` uncrosses a book whose orders were only collected. ``engine.simulation.reference`` is all
+of it again in plain Python; both stand under one test suite.
 """
-
-from enum import IntEnum
 
 import numpy as np
 
 from engine.core.compiled import njit
-
-INSTRUMENTS = 512
-LEVELS = 512  # prices a side of one book may show at once
-ORDERS = 1 << 16  # orders that may rest at once, over all books
-SLOT_BITS = 16
-NONE = -1
-
-
-class ReportKind(IntEnum):
-    ENTERED = 1  # an order was taken in: reference, side, price, qty
-    EXECUTED = 2  # qty at price; reference, side, owner, tag: the resting order; taker_*: the incoming one
-    RESTED = 3  # what is left of an incoming order stands in the book
-    EXPIRED = 4  # what is left of an incoming order does not rest (immediate-or-cancel, or no room)
-    REDUCED = 5  # qty shares were taken off a resting order, which keeps its place
-    DELETED = 6  # a resting order was taken out; qty: what it still had
-    REFUSED = 7  # no room for an order at all; nothing was changed
-
-
-# Numba folds plain integers into the code; IntEnum members it would have to look up.
-ENTERED, EXECUTED, RESTED, EXPIRED = 1, 2, 3, 4
-REDUCED, DELETED, REFUSED = 5, 6, 7
-
-ORDER = np.dtype(
-    [
-        ("reference", "<i8"),  # 0: the slot is free
-        ("price", "<i8"),
-        ("qty", "<i8"),
-        ("owner", "<i8"),  # 0 the simulated crowd, 1.. an account
-        ("tag", "<i8"),  # the owner's own name for the order
-        ("instrument", "<i4"),
-        ("side", "<i4"),
-        ("next", "<i4"),
-        ("previous", "<i4"),
-    ]
+from engine.simulation.matching_records import (
+    ALLOW,
+    CANCEL_NEWEST,
+    CLOSING,
+    COLLECTING,
+    CONTINUOUS,
+    DAY,
+    DISPLAYED,
+    ENTERED,
+    EXPIRED,
+    FILL_OR_KILL,
+    HIDDEN,
+    LIMIT,
+    MARKET,
+    MIDPOINT,
+    MOST_PRICE,
+    MOST_QTY,
+    NO_LIMIT,
+    NONE,
+    OPENING,
+    PEGGED,
+    REFUSED,
+    RESTED,
+    NewOrder,
+    Reason,
+    new_orders,
 )
-LEVEL = np.dtype([("price", "<i8"), ("qty", "<i8"), ("head", "<i4"), ("tail", "<i4")])
-MATCHING = np.dtype(
-    [
-        ("next_serial", "<i8"),
-        ("next_match", "<i8"),
-        ("resting", "<i8"),
-        ("free", "<i4"),
-        ("instruments", "<i4"),
-        ("depth", "<i4", (INSTRUMENTS, 2)),
-        ("levels", LEVEL, (INSTRUMENTS, 2, LEVELS)),
-        ("orders", ORDER, (ORDERS,)),
-    ]
+from engine.simulation.order_book import (
+    best,
+    drop_empty_level,
+    free_slot,
+    level_index,
+    midpoint,
+    queue_of,
+    rest,
+    slot_of,
+    take_slot,
+    write_report,
 )
-REPORT = np.dtype(
-    [
-        ("kind", "<i4"),
-        ("side", "<i4"),
-        ("instrument", "<i8"),
-        ("reference", "<i8"),
-        ("price", "<i8"),
-        ("qty", "<i8"),
-        ("remaining", "<i8"),
-        ("match_number", "<i8"),
-        ("owner", "<i8"),
-        ("tag", "<i8"),
-        ("taker_reference", "<i8"),
-        ("taker_owner", "<i8"),
-        ("taker_tag", "<i8"),
-    ]
+from engine.simulation.trading import (
+    LEAST_ROOM,
+    NO_REASON,
+    NO_REPORT_ROOM,
+    available,
+    cut,
+    match,
+    settle_midpoint,
+    would_trade,
 )
 
-
-def matching_state(instruments: int, next_match: int = 1) -> np.record:
-    """Empty books for ``instruments`` symbols; the first execution gets ``next_match``."""
-    if not 0 < instruments <= INSTRUMENTS:
-        raise ValueError(f"instruments: {instruments}, expected 1..{INSTRUMENTS}")
-    state = np.zeros(1, MATCHING)
-    state["next_serial"] = 1
-    state["next_match"] = next_match
-    state["instruments"] = instruments
-    state["orders"][0]["next"] = np.append(np.arange(1, ORDERS, dtype=np.int32), np.int32(NONE))
-    return state[0]
-
-
-def report_buffer(size: int = 2 * ORDERS) -> np.ndarray:
-    """Where ``enter`` and the rest write their reports. One order makes at most ``ORDERS`` + 2 of them,
-    a step of all agents fewer than twice ``ORDERS``."""
-    return np.zeros(size, REPORT)
+MALFORMED, IN_HALT, WRONG_PHASE = map(int, (Reason.MALFORMED, Reason.HALTED, Reason.WRONG_PHASE))
+NO_ORDER_ROOM, NO_PRICE_ROOM, NOT_TAKEN = map(int, (Reason.NO_ORDER_ROOM, Reason.NO_PRICE_ROOM, Reason.IMMEDIATE))
+UNFILLED, MINIMUM, POST_ONLY, COLLAR = map(int, (Reason.UNFILLED, Reason.MINIMUM, Reason.POST_ONLY, Reason.COLLAR))
 
 
 @njit(cache=True)
-def slot_of(state, reference):
-    """The pool slot of a resting order, or ``NONE``."""
-    slot = reference & (ORDERS - 1)
-    if reference > 0 and state.orders[slot].reference == reference:
-        return slot
-    return NONE
+def _is_malformed(state, new):
+    sides = new.side == 1 or new.side == -1
+    if not sides or not 0 <= new.instrument < state.instruments or not 0 < new.qty <= MOST_QTY:
+        return True
+    if new.kind == LIMIT and (not 0 < new.price <= MOST_PRICE or new.price % state.tick != 0):
+        return True
+    if new.kind == MARKET and (new.time_in_force == DAY or new.post_only):
+        return True
+    auction = new.time_in_force >= OPENING
+    if new.kind == MIDPOINT and (auction or not 0 <= new.price <= MOST_PRICE):
+        return True
+    if new.post_only and new.time_in_force != DAY:
+        return True
+    shown = new.kind == LIMIT and new.time_in_force == DAY and new.display > 0
+    if new.min_qty and (auction or shown or new.min_qty > new.qty):
+        return True
+    known = (
+        LIMIT <= new.kind <= MIDPOINT
+        and DAY <= new.time_in_force <= CLOSING
+        and CANCEL_NEWEST <= new.prevention <= ALLOW
+    )
+    return not known or new.display < 0 or new.min_qty < 0 or new.group < 0
 
 
 @njit(cache=True)
-def best(state, instrument, side):
-    """Best price of a side (+1 bids, -1 asks), 0 when it is empty."""
-    index = (1 - side) // 2
-    depth = state.depth[instrument, index]
-    return state.levels[instrument, index, depth - 1].price if depth else 0
+def _why_refused(state, new, room):
+    if room < LEAST_ROOM:
+        return NO_REPORT_ROOM
+    if _is_malformed(state, new):
+        return MALFORMED
+    phase = state.phase[new.instrument]
+    if phase != CONTINUOUS and phase != COLLECTING:
+        return IN_HALT
+    immediate = DAY < new.time_in_force < OPENING
+    if (phase == COLLECTING and immediate) or (phase != COLLECTING and new.time_in_force == OPENING):
+        return WRONG_PHASE
+    return NO_ORDER_ROOM if state.free == NONE else NO_REASON
 
 
 @njit(cache=True)
-def best_qty(state, instrument, side):
-    """Shares at the best price of a side, 0 when it is empty."""
-    index = (1 - side) // 2
-    depth = state.depth[instrument, index]
-    return state.levels[instrument, index, depth - 1].qty if depth else 0
-
-
-@njit(cache=True)
-def _take_slot(state):
-    slot = state.free
-    state.free = state.orders[slot].next
-    return slot
-
-
-@njit(cache=True)
-def _free_slot(state, slot):
-    state.orders[slot].reference = 0
-    state.orders[slot].next = state.free
-    state.free = slot
-
-
-@njit(cache=True)
-def _report(reports, n, kind, order):
+def _refuse(state, new, reason, reports, n):
+    state.counts[reason] += 1
+    if n == len(reports):
+        return n
     report = reports[n]
-    report.kind = kind
-    report.side = order.side
-    report.instrument = order.instrument
-    report.reference = order.reference
-    report.price = order.price
-    report.qty = order.qty
-    report.remaining = order.qty
-    report.match_number = 0
-    report.owner = order.owner
-    report.tag = order.tag
-    report.taker_reference = 0
-    report.taker_owner = 0
-    report.taker_tag = 0
+    report.kind, report.reason = REFUSED, reason
+    report.side, report.instrument, report.queue = new.side, new.instrument, 0
+    report.price, report.qty = new.price, new.qty
+    report.owner, report.tag = new.owner, new.tag
+    report.reference = report.shown = report.visible = report.remaining = report.match_number = 0
+    report.taker_reference = report.taker_owner = report.taker_tag = 0
     return n + 1
 
 
 @njit(cache=True)
-def _level_index(state, instrument, side, price):
-    """Where ``price`` stands among a side's levels, or where it would be put; searched from the best."""
-    levels = state.levels[instrument, (1 - side) // 2]
-    index = state.depth[instrument, (1 - side) // 2]
-    while index > 0 and levels[index - 1].price * side >= price * side:
-        index -= 1
-    return index
-
-
-@njit(cache=True)
-def _remove_level(state, instrument, side, index):
-    levels = state.levels[instrument, (1 - side) // 2]
-    depth = state.depth[instrument, (1 - side) // 2] - 1
-    for moved in range(index, depth):
-        levels[moved] = levels[moved + 1]
-    state.depth[instrument, (1 - side) // 2] = depth
-
-
-@njit(cache=True)
-def _rest(state, slot):
-    """Appends the order to the queue of its price; False when the side has no room for another price."""
+def _accept(state, new):
+    """A slot with the order in it, which stands nowhere yet."""
+    slot = take_slot(state)
     order = state.orders[slot]
-    instrument, side = order.instrument, order.side
-    levels = state.levels[instrument, (1 - side) // 2]
-    depth = state.depth[instrument, (1 - side) // 2]
-    index = _level_index(state, instrument, side, order.price)
-    order.next = NONE
-    if index < depth and levels[index].price == order.price:
-        level = levels[index]
-        state.orders[level.tail].next = slot
-        order.previous = level.tail
-        level.tail = slot
-        level.qty += order.qty
+    without_limit = new.kind == MARKET or new.price == 0
+    order.price = (NO_LIMIT if new.side > 0 else 0) if without_limit else new.price
+    order.qty = new.qty
+    order.instrument = new.instrument
+    order.side = new.side
+    order.group = new.group
+    order.prevention = new.prevention
+    order.display = new.display
+    order.min_qty = new.min_qty
+    order.owner = new.owner
+    order.tag = new.tag
+    order.visible = 0
+    if new.time_in_force >= OPENING:
+        order.queue = new.time_in_force
+    elif new.kind == MIDPOINT:
+        order.queue = PEGGED
     else:
-        if depth == LEVELS:
-            return False
-        for moved in range(depth, index, -1):
-            levels[moved] = levels[moved - 1]
-        level = levels[index]
-        level.price = order.price
-        level.qty = order.qty
-        level.head = slot
-        level.tail = slot
-        order.previous = NONE
-        state.depth[instrument, (1 - side) // 2] = depth + 1
-    state.resting += 1
-    return True
+        order.queue = DISPLAYED if new.display > 0 else HIDDEN
+    return slot
 
 
 @njit(cache=True)
-def _unlink(state, slot):
-    """Takes a resting order out of its queue, and its level away when it was the last."""
-    order = state.orders[slot]
-    index = _level_index(state, order.instrument, order.side, order.price)
-    level = state.levels[order.instrument, (1 - order.side) // 2, index]
-    level.qty -= order.qty
-    if order.previous == NONE:
-        level.head = order.next
-    else:
-        state.orders[order.previous].next = order.next
-    if order.next == NONE:
-        level.tail = order.previous
-    else:
-        state.orders[order.next].previous = order.previous
-    if level.head == NONE:
-        _remove_level(state, order.instrument, order.side, index)
-    state.resting -= 1
+def _collar_price(state, instrument, side):
+    """The worst price at which an order may buy or sell now, on a tick; ``NO_LIMIT`` or 0 without a collar."""
+    base = 0
+    if state.collar:
+        base = best(state, instrument, -side)
+        base = base if base else state.last[instrument]
+    if base == 0:
+        return NO_LIMIT if side > 0 else 0
+    worst = base * (10_000 + side * state.collar) // 10_000
+    return side * (side * worst // state.tick) * state.tick
 
 
 @njit(cache=True)
-def _match(state, taker_slot, reports, n):
-    """Trades the incoming order until it is done or the other side's best price is beyond its limit."""
-    taker = state.orders[taker_slot]
-    instrument, other = taker.instrument, (1 + taker.side) // 2
-    while taker.qty > 0 and state.depth[instrument, other] > 0:
-        level = state.levels[instrument, other, state.depth[instrument, other] - 1]
-        if level.price * taker.side > taker.price * taker.side:
-            break
-        slot = level.head
-        maker = state.orders[slot]
-        qty = min(taker.qty, maker.qty)
-        taker.qty -= qty
-        n = _report(reports, n, EXECUTED, maker)
-        report = reports[n - 1]
-        report.qty = qty
-        report.remaining = maker.qty - qty
-        report.match_number = state.next_match
-        report.taker_reference = taker.reference
-        report.taker_owner = taker.owner
-        report.taker_tag = taker.tag
-        state.next_match += 1
-        if qty == maker.qty:
-            _unlink(state, slot)
-            _free_slot(state, slot)
-        else:
-            maker.qty -= qty
-            level.qty -= qty
-    return n
+def _hindrance(state, new, order, middle, limit):
+    """Why the order must not trade now, though it may: decided before anything is touched."""
+    if new.post_only and would_trade(state, order, middle, limit):
+        return POST_ONLY
+    if new.time_in_force == FILL_OR_KILL and available(state, order, middle, limit, order.qty) < order.qty:
+        return UNFILLED
+    if new.min_qty and available(state, order, middle, limit, order.min_qty) < order.min_qty:
+        return MINIMUM
+    return NO_REASON
 
 
 @njit(cache=True)
-def enter(state, instrument, side, price, qty, immediate, owner, tag, reports, n):
-    """Takes in one order and writes what follows to ``reports`` from row ``n``; returns the next free row.
+def enter(state, new, reports, n):
+    """Takes in one order (a NEW_ORDER record), writes what follows from row ``n`` on; returns the next free row.
 
-    Reports: ENTERED, an EXECUTED a trade, then RESTED or EXPIRED for what is left; or REFUSED alone.
+    Reports: ENTERED, what it trades, then RESTED or EXPIRED for what is left, then what midpoint orders trade because
+    the touch has moved; or REFUSED alone. With no room for a report not even that: only ``counts`` shows it.
     """
-    if state.free == NONE:
-        report = reports[n]
-        report.kind = REFUSED
-        report.owner = owner
-        report.tag = tag
-        return n + 1
-    slot = _take_slot(state)
+    reason = _why_refused(state, new, len(reports) - n)
+    if reason:
+        return _refuse(state, new, reason, reports, n)
+    slot = _accept(state, new)
     order = state.orders[slot]
-    order.reference = state.next_serial << SLOT_BITS | slot
-    state.next_serial += 1
-    order.instrument = instrument
-    order.side = side
-    order.price = price
-    order.qty = qty
-    order.owner = owner
-    order.tag = tag
-    n = _report(reports, n, ENTERED, order)
-    n = _match(state, slot, reports, n)
+    instrument = order.instrument
+    n = write_report(reports, n, ENTERED, order, order.qty, 0, NO_REASON)
+    if state.phase[instrument] == CONTINUOUS and order.queue < OPENING:
+        n, reason = _trade_incoming(state, new, order, reports, n)
     if order.qty == 0:
-        _free_slot(state, slot)
-        return n
-    if not immediate and _rest(state, slot):
-        return _report(reports, n, RESTED, order)
-    n = _report(reports, n, EXPIRED, order)
-    _free_slot(state, slot)
-    return n
+        free_slot(state, slot)
+        return settle_midpoint(state, instrument, reports, n)
+    if DAY < new.time_in_force < OPENING:
+        reason = reason if reason else NOT_TAKEN
+    elif reason == MINIMUM:
+        reason = NO_REASON
+    if not reason:
+        order.visible = min(order.display, order.qty) if order.queue == DISPLAYED else 0
+        if rest(state, slot):
+            n = write_report(reports, n, RESTED, order, order.qty, order.visible, NO_REASON)
+            return settle_midpoint(state, instrument, reports, n)
+        reason = NO_PRICE_ROOM
+    n = write_report(reports, n, EXPIRED, order, order.qty, 0, reason)
+    state.counts[reason] += 1
+    free_slot(state, slot)
+    return settle_midpoint(state, instrument, reports, n)
+
+
+def enter_order(state: np.record, order: NewOrder, reports: np.ndarray, n: int = 0) -> int:
+    """``enter`` for Python's form of an order."""
+    return int(enter(state, new_orders(order)[0], reports, n))
+
+
+@njit(cache=True)
+def _trade_incoming(state, new, order, reports, n):
+    """Returns the next free row, and the reason for which what is left may not rest (``MINIMUM``: it may)."""
+    instrument, side = order.instrument, order.side
+    pegs_matter = state.pegged[instrument] > 0 or order.queue == PEGGED
+    middle = midpoint(state, instrument) if pegs_matter else 0
+    if order.queue == PEGGED and middle == 0:
+        return n, NO_REASON
+    worst = middle if order.queue == PEGGED else _collar_price(state, instrument, side)
+    limit = side * min(side * worst, side * order.price)
+    beyond = order.queue != PEGGED and limit != order.price and new.time_in_force == DAY
+    if new.post_only or new.min_qty or new.time_in_force == FILL_OR_KILL:
+        reason = _hindrance(state, new, order, middle, limit)
+        if reason:
+            return n, COLLAR if reason == MINIMUM and beyond else reason
+    n = match(state, order, middle, limit, reports, n)
+    if state.stopped:
+        return n, state.stopped
+    return n, COLLAR if beyond else NO_REASON
 
 
 @njit(cache=True)
 def reduce(state, reference, keep, reports, n):
     """Cuts a resting order to ``keep`` shares (0: takes it out). Nothing happens to what does not rest.
 
-    Reports REDUCED (qty: the shares taken off) or DELETED. The order keeps its place in the queue.
+    Reports REDUCED (qty: the shares taken off; the order keeps its place) or DELETED, then what midpoint orders trade
+    because the touch has moved. Possible in every phase.
     """
     slot = slot_of(state, reference)
-    if slot == NONE or keep >= state.orders[slot].qty:
+    if slot == NONE or keep >= state.orders[slot].qty or len(reports) - n < LEAST_ROOM:
         return n
     order = state.orders[slot]
-    if keep <= 0:
-        n = _report(reports, n, DELETED, order)
-        reports[n - 1].remaining = 0
-        _unlink(state, slot)
-        _free_slot(state, slot)
-        return n
-    cut = order.qty - keep
-    index = _level_index(state, order.instrument, order.side, order.price)
-    state.levels[order.instrument, (1 - order.side) // 2, index].qty -= cut
-    order.qty = keep
-    n = _report(reports, n, REDUCED, order)
-    reports[n - 1].qty = cut
+    instrument, side, price, queue = order.instrument, order.side, order.price, order.queue
+    n = cut(state, queue_of(state, order), slot, max(keep, 0), NO_REASON, reports, n)
+    if keep <= 0 and queue <= HIDDEN:
+        drop_empty_level(state, instrument, side, level_index(state, instrument, side, price))
+    return settle_midpoint(state, instrument, reports, n)
+
+
+@njit(cache=True)
+def delete(state, reference, reports, n):
+    """``reduce`` to nothing."""
+    return reduce(state, reference, np.int64(0), reports, n)  # a literal 0 would compile ``reduce`` once more
+
+
+@njit(cache=True)
+def _delete_queue(state, queue, reports, n):
+    while queue.head != NONE and len(reports) - n >= LEAST_ROOM:
+        n = delete(state, state.orders[queue.head].reference, reports, n)
     return n
 
 
 @njit(cache=True)
 def delete_all(state, instrument, reports, n):
-    """Takes every order of a book out, DELETED for each, best prices first, bids before asks."""
+    """Takes every order of a book out, DELETED for each: midpoint and auction orders, then best prices first."""
     for index in range(2):
-        while state.depth[instrument, index] > 0:
+        n = _delete_queue(state, state.pegs[instrument, index], reports, n)
+    for index in range(2):
+        for auction in range(2):
+            n = _delete_queue(state, state.auctions[instrument, auction, index], reports, n)
+        while state.depth[instrument, index] > 0 and len(reports) - n >= LEAST_ROOM:
             level = state.levels[instrument, index, state.depth[instrument, index] - 1]
-            n = reduce(state, state.orders[level.head].reference, 0, reports, n)
-    return n
-
-
-@njit(cache=True)
-def resting_orders(state, rows):
-    """Fills int64 ``rows`` [n, 5] with instrument, side, price, qty, serial: best first, oldest first."""
-    n = 0
-    for instrument in range(state.instruments):
-        for index in range(2):
-            for position in range(state.depth[instrument, index] - 1, -1, -1):
-                slot = state.levels[instrument, index, position].head
-                while slot != NONE:
-                    order = state.orders[slot]
-                    rows[n, 0] = instrument
-                    rows[n, 1] = order.side
-                    rows[n, 2] = order.price
-                    rows[n, 3] = order.qty
-                    rows[n, 4] = order.reference >> SLOT_BITS
-                    n += 1
-                    slot = order.next
+            queue = level.queues[DISPLAYED if level.queues[DISPLAYED].head != NONE else HIDDEN]
+            n = delete(state, state.orders[queue.head].reference, reports, n)
     return n

@@ -30,7 +30,7 @@ RECENT = 4_096  # messages of a stream kept in memory
 class Entry(msgspec.Struct, frozen=True):
     """One line. ``price`` in 1/10,000, ``qty`` in shares, ``ts`` ns UTC on the session clock."""
 
-    type: str  # order, execution, cancel, reject, replace, modify, mass_cancel, disable, enable, system, account_query
+    type: str  # order, execution, cancel, reject, replace, modify, restated, mass_cancel, disable, enable, system, ...
     account: str
     sequence: int  # in the account's stream, from 1
     trade_date: int  # yyyymmdd
@@ -42,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
     price: int = 0
     qty: int = 0  # entered, executed, taken off, or refused
     match_number: int = 0
+    fee: int = 0  # of an execution, 1/10,000 of the currency; negative: earned
     reason: str = ""
     replaces: int = 0  # the UserRefNum that a replace took over
 

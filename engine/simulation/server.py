@@ -10,15 +10,14 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from engine.errors import BadInput
 from engine.files import replace_file
 from engine.protocols import soupbintcp_session as soup
-from engine.simulation.exchange import Exchange
 from engine.simulation.glimpse_port import SnapshotConnection
+from engine.simulation.venue import Venue
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +39,17 @@ class OrderConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections.add(self)
+        self.pause(self._server.hangs)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.session.connection_lost()
         self._server.connections.discard(self)
         if self.session.username:
             log.info("order session of %s is closed", self.session.username)
+
+    def pause(self, paused: bool) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            (self.transport.pause_reading if paused else self.transport.resume_reading)()
 
     def data_received(self, chunk: bytes) -> None:
         for event in self.session.receive(chunk, time.monotonic_ns()):
@@ -85,15 +89,15 @@ class OrderConnection(asyncio.Protocol):
 class RequestPort(asyncio.DatagramProtocol):
     """Answers MoldUDP64 requests; the same socket sends the market data."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
         self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, datagram: bytes, address: Address) -> None:
-        for answer in self._exchange.respond(datagram):
+        for answer in self._venue.respond(datagram):
             self._transport.sendto(answer, address)
 
     def error_received(self, error: Exception) -> None:
@@ -102,12 +106,12 @@ class RequestPort(asyncio.DatagramProtocol):
 
 
 class Server:
-    """Serves ``exchange`` on ``host``; ``passwords`` by account. Every market data datagram goes to all of
+    """Serves ``venue`` on ``host``; ``passwords`` by account. Every market data datagram goes to all of
     ``receivers`` (line A), then to all of ``receivers_b`` (line B)."""
 
     def __init__(
         self,
-        exchange: Exchange,
+        venue: Venue,
         directory: Path,
         *,
         passwords: Mapping[str, str],
@@ -118,7 +122,8 @@ class Server:
         port_ouch: int = 0,
         port_glimpse: int = 0,
     ) -> None:
-        self.exchange, self.directory, self.host = exchange, directory, host
+        self.venue, self.directory, self.host = venue, directory, host
+        self.hangs = False  # neither reads from order connections nor writes to them
         self.connections: set[OrderConnection] = set()
         self.ports: dict[str, int] = {}
         self._passwords, self._lines = passwords, {"receivers": receivers, "receivers_b": receivers_b}
@@ -133,7 +138,7 @@ class Server:
         return expected is not None and soup.same_secret(password, expected)
 
     def authenticate(self, username: str, password: str) -> soup.SequencedStream | None:
-        return self.exchange.record.streams[username] if self.knows(username, password) else None
+        return self.venue.streams[username] if self.knows(username, password) else None
 
     def close_others(self, newest: OrderConnection) -> None:
         for connection in list(self.connections):
@@ -144,7 +149,7 @@ class Server:
                     connection.transport.abort()
 
     def on_order(self, account: str, payload: bytes) -> None:
-        datagrams = self.exchange.on_order(account, payload, time.time_ns())
+        datagrams = self.venue.on_order(account, payload, time.time_ns())
         self._flush_orders()
         self._send(datagrams)
 
@@ -182,13 +187,13 @@ class Server:
         name = "port_itch"
         try:
             feed, _ = await loop.create_datagram_endpoint(
-                lambda: RequestPort(self.exchange), local_addr=(self.host, self._wanted["port_itch"])
+                lambda: RequestPort(self.venue), local_addr=(self.host, self._wanted["port_itch"])
             )
             name = "port_ouch"
             orders = await loop.create_server(lambda: OrderConnection(self), self.host, self._wanted["port_ouch"])
             name = "port_glimpse"
             snapshots = await loop.create_server(
-                lambda: SnapshotConnection(self.knows, self.exchange.snapshot, self.snapshots),
+                lambda: SnapshotConnection(self.knows, self.venue.snapshot, self.snapshots),
                 self.host,
                 self._wanted["port_glimpse"],
             )
@@ -205,25 +210,41 @@ class Server:
 
     async def _tick(self) -> None:
         while True:
-            delay = (self.exchange.deadline() - time.time_ns()) / SECOND
+            delay = (self.venue.deadline() - time.time_ns()) / SECOND
             await asyncio.sleep(min(max(delay, 0.0), HOUSEKEEPING_NS / SECOND))
-            datagrams = self.exchange.on_time(time.time_ns())
+            datagrams = self.venue.on_time(time.time_ns())
+            self._let_connections_suffer()
             self._flush_orders()
             self._send(datagrams)
             now = time.monotonic_ns()
             if now - self._housekeeping_at >= HOUSEKEEPING_NS:
                 self._housekeeping_at = now
-                for connection in list(self.connections):
+                for connection in () if self.hangs else list(self.connections):
                     connection.on_time(now)
                 for snapshot in list(self.snapshots):
                     snapshot.on_time(now)
 
+    def _let_connections_suffer(self) -> None:
+        """The venue's faults, as far as they are the order connections'."""
+        now = time.time_ns()
+        hung, self.hangs = self.hangs, self.venue.hangs_until(now) > 0
+        if hung != self.hangs:
+            log.warning("the venue %s", "hangs" if self.hangs else "goes on")
+            for connection in self.connections:
+                connection.pause(self.hangs)
+        if self.venue.cuts_connections(now):
+            log.warning("%d order connections are cut", len(self.connections))
+            for connection in list(self.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
+
     def _flush_orders(self) -> None:
-        for connection in list(self.connections):
+        for connection in () if self.hangs else list(self.connections):
             connection.flush()
 
     def _send(self, datagrams: list[bytes]) -> None:
         assert self._feed is not None
-        for datagram in datagrams:
-            for receiver in chain.from_iterable(self._lines.values()):
-                self._feed.sendto(datagram, receiver)
+        for line, receivers in self._lines.items():
+            for datagram in self.venue.on_line(line, datagrams):
+                for receiver in receivers:
+                    self._feed.sendto(datagram, receiver)

@@ -1,8 +1,13 @@
 """Matching reports to ITCH 5.0 messages, compiled, framed for MoldUDP64 and cut into packets.
 
-Only the five messages that a book makes by the thousand are made here: Add Order (A, section 1.3.1), Order
-Executed (E, 1.4.1), Order Cancel (X, 1.4.3), Order Delete (D, 1.4.4) and Order Replace (U, 1.4.5). The others come
-from ``engine.protocols.itch``. A delete and an add of one owner back to back on one side of one book are a replace.
+Only the messages that a book makes by the thousand are made here: Add Order (A, section 1.3.1), Order Executed (E,
+1.4.1; C, 1.4.2, in an auction), Order Cancel (X, 1.4.3), Order Delete (D, 1.4.4), Order Replace (U, 1.4.5), Trade (P,
+1.5.1), for executions of orders that nobody saw, and Cross Trade (Q, 1.5.2). The others come from
+``engine.protocols.itch``. A delete and an add of one owner back to back on one side of one book are a replace. An
+iceberg's next slice is an add.
+
+Nothing is said of shares that are not displayed until they trade. An auction's executions are not printable, for its
+Cross Trade prints them all.
 """
 
 from collections.abc import Iterator
@@ -10,7 +15,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.core.compiled import njit
-from engine.simulation.matching import DELETED, ENTERED, EXECUTED, INSTRUMENTS, NONE, REDUCED, RESTED
+from engine.simulation.matching_records import (
+    CROSS,
+    CROSSED,
+    DELETED,
+    DISPLAYED,
+    ENTERED,
+    EXECUTED,
+    INSTRUMENTS,
+    NONE,
+    REDUCED,
+    REFRESHED,
+    RESTED,
+)
 
 MAX_BLOCK = 1_380  # bytes of message blocks in a packet, so that no datagram is fragmented
 PACKETS = 8_192
@@ -24,6 +41,7 @@ WIRE = np.dtype(
         ("start", "<i8"),
         ("count", "<i8"),
         ("packets", "<i8"),
+        ("cross_type", "<i8"),  # ITCH's letter of the auction whose reports come next
         ("symbols", "u1", (INSTRUMENTS, 8)),
         ("marks", "<i8", (PACKETS, 2)),
         ("buffer", "u1", (BUFFER_BYTES,)),
@@ -76,24 +94,80 @@ def cut(wire):
 
 
 @njit(cache=True)
-def _put_add(wire, report):
-    _begin(wire, 36, ord("A"), report.instrument)
-    _put(wire, report.reference, 8)
-    _put(wire, ord("B") if report.side > 0 else ord("S"), 1)
-    _put(wire, report.qty, 4)
+def _put_symbol(wire, instrument):
     for offset in range(8):
-        wire.buffer[wire.position + offset] = wire.symbols[report.instrument, offset]
+        wire.buffer[wire.position + offset] = wire.symbols[instrument, offset]
     wire.position += 8
-    _put(wire, report.price, 4)
+
+
+@njit(cache=True)
+def _put_add(wire, order):
+    """Of an order that rests, or of the report that says so: ``visible`` shares under the reference ``shown``."""
+    _begin(wire, 36, ord("A"), order.instrument)
+    _put(wire, order.shown, 8)
+    _put(wire, ord("B") if order.side > 0 else ord("S"), 1)
+    _put(wire, order.visible, 4)
+    _put_symbol(wire, order.instrument)
+    _put(wire, order.price, 4)
 
 
 @njit(cache=True)
 def _put_replace(wire, old, new):
     _begin(wire, 35, ord("U"), new.instrument)
-    _put(wire, old.reference, 8)
-    _put(wire, new.reference, 8)
-    _put(wire, new.qty, 4)
+    _put(wire, old.shown, 8)
+    _put(wire, new.shown, 8)
+    _put(wire, new.visible, 4)
     _put(wire, new.price, 4)
+
+
+@njit(cache=True)
+def _put_executed(wire, report):
+    _begin(wire, 31, ord("E"), report.instrument)
+    _put(wire, report.shown, 8)
+    _put(wire, report.visible, 4)
+    _put(wire, report.match_number, 8)
+
+
+@njit(cache=True)
+def _put_crossed(wire, report):
+    _begin(wire, 36, ord("C"), report.instrument)
+    _put(wire, report.shown, 8)
+    _put(wire, report.visible, 4)
+    _put(wire, report.match_number, 8)
+    _put(wire, ord("N"), 1)
+    _put(wire, report.price, 4)
+
+
+@njit(cache=True)
+def _put_trade(wire, report):
+    """The reference is 0 and the side B, whatever they were, as the specification has it."""
+    _begin(wire, 44, ord("P"), report.instrument)
+    _put(wire, 0, 8)
+    _put(wire, ord("B"), 1)
+    _put(wire, report.qty, 4)
+    _put_symbol(wire, report.instrument)
+    _put(wire, report.price, 4)
+    _put(wire, report.match_number, 8)
+
+
+@njit(cache=True)
+def _put_cross(wire, report):
+    _begin(wire, 40, ord("Q"), report.instrument)
+    _put(wire, report.qty, 8)
+    _put_symbol(wire, report.instrument)
+    _put(wire, report.price, 4)
+    _put(wire, report.match_number, 8)
+    _put(wire, wire.cross_type, 1)
+
+
+@njit(cache=True)
+def _put_taken_off(wire, report):
+    _begin(
+        wire, 23 if report.kind == REDUCED else 19, ord("X") if report.kind == REDUCED else ord("D"), report.instrument
+    )
+    _put(wire, report.shown, 8)
+    if report.kind == REDUCED:
+        _put(wire, report.visible, 4)
 
 
 @njit(cache=True)
@@ -109,6 +183,7 @@ def _replaces(reports, index, n):
         and new.owner == old.owner
         and new.instrument == old.instrument
         and new.side == old.side
+        and new.visible > 0
     )
 
 
@@ -119,34 +194,33 @@ def encode(wire, timestamp, reports, n):
     index = 0
     while index < n:
         report = reports[index]
-        if report.kind == RESTED:
+        seen = report.visible > 0
+        if report.kind == EXECUTED and not seen:
+            _put_trade(wire, report)
+        elif report.kind == CROSS:
+            _put_cross(wire, report)
+        elif seen and (report.kind == RESTED or report.kind == REFRESHED):
             _put_add(wire, report)
-        elif report.kind == EXECUTED:
-            _begin(wire, 31, ord("E"), report.instrument)
-            _put(wire, report.reference, 8)
-            _put(wire, report.qty, 4)
-            _put(wire, report.match_number, 8)
-        elif report.kind == REDUCED:
-            _begin(wire, 23, ord("X"), report.instrument)
-            _put(wire, report.reference, 8)
-            _put(wire, report.qty, 4)
-        elif report.kind == DELETED and _replaces(reports, index, n):
+        elif seen and report.kind == EXECUTED:
+            _put_executed(wire, report)
+        elif seen and report.kind == CROSSED:
+            _put_crossed(wire, report)
+        elif seen and report.kind == DELETED and _replaces(reports, index, n):
             _put_replace(wire, report, reports[index + 2])
             index += 2
-        elif report.kind == DELETED:
-            _begin(wire, 19, ord("D"), report.instrument)
-            _put(wire, report.reference, 8)
+        elif seen and (report.kind == REDUCED or report.kind == DELETED):
+            _put_taken_off(wire, report)
         index += 1
 
 
 @njit(cache=True)
 def encode_book(wire, timestamp, books):
-    """Appends an Add Order for every order that rests: best price first, and the oldest of a price first."""
+    """Appends an Add Order for every order that is displayed: best price first, and the oldest of a price first."""
     wire.timestamp = timestamp
     for instrument in range(books.instruments):
         for index in range(2):
             for position in range(books.depth[instrument, index] - 1, -1, -1):
-                slot = books.levels[instrument, index, position].head
+                slot = books.levels[instrument, index, position].queues[DISPLAYED].head
                 while slot != NONE:
                     order = books.orders[slot]
                     _put_add(wire, order)

@@ -3,6 +3,7 @@
 import msgspec
 
 from engine.core.engine import Loaded
+from engine.core.signature import digest_of
 from engine.messages import Manifest
 from engine.strategies.registry import strategy
 
@@ -13,4 +14,6 @@ def load_manifest(payload: bytes) -> Loaded:
     """What ``engine.core.engine.Engine`` asks of a manifest. BadInput for an unknown strategy."""
     manifest = decode_manifest(payload)
     registered = strategy(manifest.strategy)
-    return Loaded(registered.kernel(), registered.interests, manifest.capital)
+    desk_key = digest_of(manifest.desk) if manifest.desk else 0
+    strategy_key = digest_of(manifest.name or manifest.strategy)
+    return Loaded(registered.kernel(), registered.interests, manifest.capital, desk_key, strategy_key)

@@ -22,12 +22,12 @@ def test_the_benchmark_follows_pairs_like_the_reference(shared_data: Path, root:
     sizes = ["--messages", "60000", "--symbols", "20", "--seed", "7"]
     generator = str(shared_data.parent / "bench" / "gen_itch.py")
     subprocess.run([sys.executable, generator, "--out", made, *sizes], check=True, capture_output=True)
-    command = [sys.executable, "-m", "engine", "bench", "signals", "--input", made, "--pairs", "30", "--rounds", "1"]
+    command = [sys.executable, "-m", "engine", "bench", "signals", "--input", made, "--pairs", "40", "--rounds", "1"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer.keys() >= KEYS
     assert answer["ok"]
     assert answer["messages"] > 50_000
     assert answer["moves"] > 1_000
-    # 20 symbols in 30 pairs: each is in three
-    assert answer["pairs_per_message"] * answer["messages"] / answer["moves"] == pytest.approx(3, abs=0.1)
+    # 20 symbols in 40 pairs: each is in four
+    assert answer["pairs_per_message"] * answer["messages"] / answer["moves"] == pytest.approx(4, abs=0.1)

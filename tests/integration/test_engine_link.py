@@ -10,7 +10,8 @@ from channels.db import database_sync_to_async
 from websocket_client import Socket
 
 from control.audit.models import AuditRow
-from control.deployments.models import Deployment, Node
+from control.deployments.kills import kill_give
+from control.deployments.models import Deployment, Kill, Node
 from control.deployments.services import deployment_create, deployment_pause, node_renew_token
 from control.link_asgi import application
 from control.monitoring.models import NodeStatus
@@ -52,6 +53,12 @@ class Agent:
 
     async def hear(self) -> Any:
         return messages.decode_down(await self.socket.hear())
+
+    async def hear_of(self, kind: type) -> Any:
+        """The next message of a kind; the desired state may come at any time and is passed over."""
+        while not isinstance(message := await self.hear(), kind):
+            pass
+        return message
 
     async def closed_with(self) -> int:
         return await self.socket.closed_with()
@@ -213,3 +220,35 @@ async def test_who_says_no_hello_is_closed(agent: Callable[..., Agent], monkeypa
     assert await one.connect()
     assert (await one.hear()).code == "no_hello"
     assert await one.closed_with() == 4408
+
+
+async def test_a_kill_reaches_the_engine_before_the_desired_state_repeats_it(
+    agent: Callable[..., Agent], setup: Setup
+) -> None:
+    one = agent()
+    await one.greet()
+    kill = await read(lambda: kill_give(actor=setup.people.trader, scope="firm", level="cancel", reason="runs away"))
+    order, desired = await one.hear(), await one.hear()
+    assert order == messages.KillOrder("firm", "cancel", kill.epoch, ["tess"], "runs away")
+    assert desired.kills == [order]
+    await one.say(heartbeat())
+    assert (await one.hear()).kills == [order]
+
+
+async def test_breaks_kills_and_busts_are_committed_and_acknowledged_like_fills(
+    agent: Callable[..., Agent], setup: Setup
+) -> None:
+    one, told = agent(), fill(setup)
+    await one.greet()
+    bust = messages.BustReport(2, OPEN, told.deployment, 1, 77, 20130102, "KO", "buy", 371_200, 100)
+    reports = [
+        told,
+        bust,
+        messages.BreakReport(3, OPEN, "KO", "unknown_bust", 99),
+        messages.KillReport(4, OPEN, "symbol:KO", "pause", 50, ["root"], "host"),
+    ]
+    await one.say(messages.batch(JOURNAL, 0, 5, reports))
+    assert await one.hear_of(messages.Acknowledge) == messages.Acknowledge(JOURNAL, 5)
+    assert await read(lambda: Fill.objects.select_related("bust").get().busted)
+    assert await read(lambda: Incident.objects.get(open=True).subject) == "KO"
+    assert await read(lambda: Kill.objects.get().scope) == "symbol:KO"

@@ -32,6 +32,8 @@ from engine.messages import (
     FillReport,
     Heartbeat,
     Hello,
+    KillOrder,
+    KillReport,
     LimitEnvelope,
     Manifest,
     OrderReport,
@@ -49,7 +51,7 @@ ENVELOPE = LimitEnvelope(50_000, 2_000_000 * MONEY, 200_000, 20_000_000 * MONEY)
 PARAMETERS = {"entry": 0.8, "exit": 0.2, "lookback": 15}
 TOKEN = "the-right-token"
 PATIENCE = 180.0
-DONE = {"filled", "cancelled", "rejected"}
+DONE = {"filled", "cancelled", "rejected", "replaced", "expired", "done_for_day"}
 
 
 class ControlPlane:
@@ -66,8 +68,13 @@ class ControlPlane:
         self.port = self._server.socket.getsockname()[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def desire(self, deployed: list[Deployed]) -> None:
-        self.desired = Desired(self.desired.revision + 1, deployed)
+    def desire(self, deployed: list[Deployed], kills: list[KillOrder] | None = None) -> None:
+        kills = self.desired.kills if kills is None else kills
+        self.desired = Desired(self.desired.revision + 1, deployed, kills)
+
+    def latches(self) -> list[tuple[str, str]]:
+        """What is killed at the engine, as its newest heartbeat says."""
+        return [(one.scope, one.level) for one in self.heartbeat.latches] if self.heartbeat else []
 
     def close(self) -> None:
         self._server.shutdown()
@@ -179,7 +186,8 @@ class World:
         return process
 
     def core_pid(self) -> int:
-        return int((self.folder / "engine" / "core.lock").read_text())
+        """0 while a core that has just begun has not written it yet."""
+        return int((self.folder / "engine" / "core.lock").read_text() or 0)
 
     def executed(self) -> dict[str, int]:
         """Net shares by symbol, from the exchange's own record."""
@@ -244,7 +252,7 @@ def test_positions_equal_the_exchanges_record_after_the_core_was_killed_again_an
     for _ in range(3):
         fills, pid, hellos = len(world.control.of_kind(FillReport)), world.core_pid(), len(world.control.hellos)
         os.kill(pid, signal.SIGKILL)
-        wait_for("another core", lambda before=pid: world.core_pid() != before)
+        wait_for("another core", lambda before=pid: world.core_pid() not in (before, 0))
         wait_for("fills to go on", lambda before=fills: len(world.control.of_kind(FillReport)) > before + 3)
         assert len(world.control.hellos) == hellos  # the link did not need to be made anew
     at_rest(world)
@@ -266,6 +274,34 @@ def test_every_execution_of_the_exchange_is_reported_once(world):
         for fill in world.control.of_kind(FillReport)
     )
     assert reported == executed
+
+
+def test_a_desired_kill_holds_over_a_core_that_dies_until_two_have_rearmed_it(world):
+    running = [Deployed(world.manifest("d-1"), "running")]
+    epoch = time.time_ns() // 1_000_000
+    world.control.desire(running, [KillOrder("strategy:pairs", "cancel", epoch, ["tess"])])
+    wait_for("the latch", lambda: world.control.latches() == [("strategy:pairs", "cancel")])
+    wait_for("orders to end", lambda: not world.control.working())
+    orders, pid = len(world.control.of_kind(OrderReport)), world.core_pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for("another core", lambda: world.core_pid() != pid)
+    wait_for(
+        "its order session", lambda: world.control.heartbeat.core_alive and world.control.heartbeat.venue_connected
+    )
+    day = world.control.heartbeat.session_date
+    wait_for("three more days", lambda: world.control.heartbeat.session_date > day + 2)
+    assert world.control.latches() == [("strategy:pairs", "cancel")]
+    assert len(world.control.of_kind(OrderReport)) == orders
+    for persons in (["tess", "rhea"], ["rhea", "rory"]):
+        epoch += 1
+        world.control.desire(running, [KillOrder("strategy:pairs", "armed", epoch, persons)])
+        wait_for(
+            "that to be applied or refused", lambda: world.control.heartbeat.revision == world.control.desired.revision
+        )
+    wait_for("it to be re-armed", lambda: not world.control.latches())
+    wait_for("orders again", lambda: len(world.control.of_kind(OrderReport)) > orders)
+    reported = [(one.level, one.persons) for one in world.control.of_kind(KillReport)]
+    assert reported == [("cancel", ["tess"]), ("armed", ["rhea", "rory"])]
 
 
 def test_a_manifest_with_another_hash_is_refused_with_both_hashes(world):

@@ -42,6 +42,9 @@ _TABLE: list[tuple[str, str, tuple[Role, ...]]] = [
     ("deployments.view_deployment", "see deployments", EVERYONE),
     ("deployments.run_deployment", "deploy, resume", (_T,)),
     ("deployments.halt_deployment", "pause, flatten, stop", (_T, _R)),
+    ("deployments.view_kill", "see what is killed", EVERYONE),
+    ("deployments.give_kill", "kill the firm, a desk, a strategy, a symbol or a venue", (_T, _R)),
+    ("deployments.rearm_kill", "re-arm what others have killed", (_T, _R)),
     ("trading.view_reportbatch", "see what engines reported", EVERYONE),
     ("trading.view_order", "see orders", EVERYONE),
     ("trading.view_fill", "see fills", EVERYONE),
@@ -50,6 +53,7 @@ _TABLE: list[tuple[str, str, tuple[Role, ...]]] = [
     ("trading.view_signalpoint", "see signals", EVERYONE),
     ("trading.view_reject", "see rejects", EVERYONE),
     ("trading.view_incident", "see incidents", EVERYONE),
+    ("trading.resolve_incident", "resolve a break", (_R,)),
     ("monitoring.view_nodestatus", "see the health of nodes", EVERYONE),
     ("audit.view_auditrow", "read the audit trail", (_A, _R)),
 ]

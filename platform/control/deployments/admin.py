@@ -10,8 +10,8 @@ from django.http import HttpRequest
 
 from control.administration import ReadOnlyAdmin, ServiceAdmin
 from control.deployments import services
-from control.deployments.models import Deployment, Node
-from control.deployments.selectors import deployments_visible_to, nodes_visible_to
+from control.deployments.models import Deployment, Kill, Node
+from control.deployments.selectors import deployments_visible_to, kills_visible_to, nodes_visible_to
 
 
 @admin.register(Node)
@@ -77,3 +77,11 @@ class DeploymentAdmin(ReadOnlyAdmin):
             return service(actor=request.user, deployment=deployment)
 
         self.call_for_each(request, rows, call, done)
+
+
+@admin.register(Kill)
+class KillAdmin(ReadOnlyAdmin):
+    visible_to = staticmethod(kills_visible_to)
+    list_display = ["scope", "level", "killed_by_name", "killed_at", "host", "rearm_asked_by", "rearmed_names"]
+    list_filter = ["level"]
+    ordering = ["-epoch"]

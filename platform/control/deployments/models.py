@@ -12,13 +12,14 @@ class Node(models.Model):
     """One engine host. Of its token only the SHA-256 is kept.
 
     ``revision`` numbers the desired state and grows with each change; ``epoch`` grows with each core
-    that takes the node over, and fences the one before.
+    that takes the node over, and fences the one before; ``kill_epoch`` is the newest that its engine has applied.
     """
 
     name = models.SlugField(max_length=40, unique=True)
     token_hash = models.CharField(max_length=64, unique=True)
     epoch = models.PositiveBigIntegerField(default=0)
     revision = models.PositiveBigIntegerField(default=0)
+    kill_epoch = models.PositiveBigIntegerField(default=0)
     last_seen = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -29,7 +30,8 @@ class Node(models.Model):
                 name="numbers_only_grow",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Q(new__epoch__lt=pgtrigger.F("old__epoch"))  # type: ignore[call-arg]
-                | pgtrigger.Q(new__revision__lt=pgtrigger.F("old__revision")),  # type: ignore[call-arg]
+                | pgtrigger.Q(new__revision__lt=pgtrigger.F("old__revision"))  # type: ignore[call-arg]
+                | pgtrigger.Q(new__kill_epoch__lt=pgtrigger.F("old__kill_epoch")),  # type: ignore[call-arg]
             )
         ]
 
@@ -127,3 +129,82 @@ class Deployment(models.Model):
     @property
     def live(self) -> bool:
         return self.stopped_at is None
+
+
+class KillLevel(models.TextChoices):
+    """The ladder, least first (``engine.core.kill``)."""
+
+    PAUSE = "pause", "Pause: no new orders"
+    REDUCE_ONLY = "reduce-only", "Reduce only"
+    CANCEL = "cancel", "Cancel working orders"
+    FLATTEN = "flatten", "Flatten: cancel, then close positions"
+    DISCONNECT = "disconnect", "Disconnect from the venue"
+
+
+class Kill(models.Model):
+    """A kill, from here or from an engine host, in force until two persons have re-armed it, none of whom killed.
+
+    ``scope`` is "firm", "desk:NAME", "strategy:NAME", "symbol:S" or "venue:V"; every node is told. ``epoch`` is ms UTC
+    and above every epoch before it. On an engine host people are names; they are users here where such users are.
+    """
+
+    scope = models.CharField(max_length=120)
+    level = models.CharField(max_length=12, choices=KillLevel.choices)
+    epoch = models.PositiveBigIntegerField()
+    reason = models.CharField(max_length=400, blank=True)
+    host = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, related_name="kills")
+    killed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    killed_by_name = models.CharField(max_length=200)
+    killed_at = models.DateTimeField(auto_now_add=True)
+    rearm_asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    rearm_asked_at = models.DateTimeField(null=True)
+    rearmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    rearmed_names = models.CharField(max_length=400, blank=True)
+    rearmed_at = models.DateTimeField(null=True)
+    rearm_epoch = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["-epoch"]
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "epoch"], name="kill_once"),
+            models.CheckConstraint(
+                condition=Q(rearm_asked_by__isnull=True)
+                | Q(killed_by__isnull=True)
+                | ~Q(rearm_asked_by=models.F("killed_by")),
+                name="kill_rearm_not_asked_by_the_killer",
+            ),
+            models.CheckConstraint(
+                condition=Q(rearmed_by__isnull=True) | Q(killed_by__isnull=True) | ~Q(rearmed_by=models.F("killed_by")),
+                name="kill_not_rearmed_by_the_killer",
+            ),
+            models.CheckConstraint(
+                condition=Q(rearmed_by__isnull=True)
+                | (Q(rearm_asked_by__isnull=False) & ~Q(rearmed_by=models.F("rearm_asked_by"))),
+                name="kill_rearmed_by_two_persons",
+            ),
+            models.CheckConstraint(
+                condition=Q(rearmed_at__isnull=True, rearmed_by__isnull=True, rearm_epoch__isnull=True)
+                | (Q(rearmed_at__isnull=False, rearm_epoch__gt=models.F("epoch")) & ~Q(rearmed_names="")),
+                name="kill_rearmed_as_a_whole",
+            ),
+        ]
+        indexes = [models.Index(fields=["scope"], condition=Q(rearmed_at__isnull=True), name="kill_in_force")]
+        triggers = [
+            pgtrigger.ReadOnly(
+                name="what_was_killed_is_immutable",
+                fields=["scope", "level", "epoch", "reason", "host", "killed_by", "killed_by_name", "killed_at"],
+            ),
+            pgtrigger.Protect(
+                name="rearmed_is_final",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__rearmed_at__isnull=False),  # type: ignore[call-arg]
+            ),
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.get_level_display()}"
+
+    @property
+    def in_force(self) -> bool:
+        return self.rearmed_at is None

@@ -4,10 +4,12 @@ from django.db.models import QuerySet
 
 from control.accounts.models import User
 from control.accounts.permissions import allowed
-from control.deployments.models import Deployment, Node
+from control.deployments.kills import kills_for
+from control.deployments.models import Deployment, Kill, Node
 from control.deployments.tokens import token_hash
 from control.desks.selectors import desks_visible_to
 from control.strategies.content import manifest_of
+from control.trading.resolutions import resolutions_for
 from engine import messages
 
 
@@ -20,6 +22,12 @@ def deployments_visible_to(user: User) -> QuerySet[Deployment]:
     return Deployment.objects.filter(strategy__desk__in=desks_visible_to(user)).select_related(
         "version__strategy", "strategy__desk", "node", "created_by"
     )
+
+
+def kills_visible_to(user: User) -> QuerySet[Kill]:
+    """Everybody who may see kills sees all of them: what is stopped concerns every desk. Newest first."""
+    rows = Kill.objects.select_related("killed_by", "rearm_asked_by", "rearmed_by", "host")
+    return rows if allowed(user, "deployments.view_kill") else rows.none()
 
 
 def node_by_token(token: str) -> Node | None:
@@ -38,12 +46,14 @@ def desired_for(node: Node) -> messages.Desired:
     revision = Node.objects.values_list("revision", flat=True).get(pk=node.pk)
     live = (
         Deployment.objects.filter(node=node, stopped_at__isnull=True)
-        .select_related("version__strategy")
+        .select_related("version__strategy__desk")
         .order_by("created_at")
     )
     return messages.Desired(
         revision=revision,
         deployments=[messages.Deployed(_manifest(deployment), deployment.desired) for deployment in live],
+        kills=kills_for(),
+        resolutions=resolutions_for(node),
     )
 
 

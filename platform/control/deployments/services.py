@@ -15,7 +15,8 @@ from channels.layers import get_channel_layer
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from control.accounts.models import User
@@ -75,9 +76,9 @@ def node_attach(*, node: Node, journal: str, build: str) -> int:
     return node.epoch
 
 
-def node_seen(*, node: Node) -> None:
-    """The node's heartbeat. No audit row: it says nothing but that the node is there."""
-    Node.objects.filter(pk=node.pk).update(last_seen=timezone.now())
+def node_seen(*, node: Node, kill_epoch: int) -> None:
+    """The node's heartbeat. No audit row: it says nothing but that the node is there, and how far it is."""
+    Node.objects.filter(pk=node.pk).update(last_seen=timezone.now(), kill_epoch=Greatest(F("kill_epoch"), kill_epoch))
 
 
 # ---- deployments -----------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ def deployment_create(*, actor: User, version: StrategyVersion, node: Node, capi
         "stage": deployment.stage,
     }
     record(actor=actor, action="deployment.create", target=deployment, detail=detail, desk=desk)
-    _changed(node)
+    node_changed(node)
     return deployment
 
 
@@ -160,7 +161,7 @@ def deployments_reported(*, node: Node, applied: Sequence[Applied]) -> list[Depl
                 _take_in(node, deployment, report)
                 changed.append(deployment)
         if any(deployment.stopped_at for deployment in changed):
-            _changed(node)
+            node_changed(node)
     return changed
 
 
@@ -210,7 +211,7 @@ def _set_desired(
     detail = {"before": before, "after": desired}
     desk = deployment.strategy.desk
     record(actor=actor, action=f"deployment.{_VERB[desired]}", target=deployment, detail=detail, desk=desk)
-    _changed(node)
+    node_changed(node)
     return deployment
 
 
@@ -235,7 +236,7 @@ def _capital_within(version: StrategyVersion, capital: Any) -> Decimal:
     return amount
 
 
-def _changed(node: Node) -> None:
+def node_changed(node: Node) -> None:
     """A new revision of the locked node's desired state, announced once this transaction is committed."""
     node.revision += 1
     node.save(update_fields=["revision"])

@@ -23,12 +23,13 @@ PEOPLE = {
     "quinn": "quant",
     "tess": "trader",
     "rhea": "risk_officer",
+    "rory": "risk_officer",  # two re-arm what a third has killed
     "vic": "viewer",
 }
 
 
 def people_ready(credentials: Path) -> dict[str, User]:
-    """The five users; who is missing is created, whose password is lost gets a new one."""
+    """The six users; who is missing is created, whose password is lost gets a new one."""
     known = _read(credentials)
     fresh: dict[str, str] = {}
     users: dict[str, User] = {}

@@ -12,6 +12,8 @@ from control.trading.models import Fill, Order, Position
 from engine.dates import as_yyyymmdd
 
 MOST_SHOWN = 20
+PLACED = ("order", "replace", "reject")  # entries that take a client order id
+NEVER_ARRIVED = "never arrived"  # the reason of an order that the venue has not seen, or ignored with its origin gone
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def compare(record: Path, account: str) -> Comparison:
     Quiet both sides first (pause the deployments), or what is on its way counts as a difference.
     """
     entries = [entry for entry in _entries(record) if entry["account"] == account]
-    placed = {entry["user_ref_num"]: entry for entry in entries if entry["type"] in ("order", "reject")}
+    placed = {entry["user_ref_num"]: entry for entry in entries if entry["type"] in PLACED}
     executions = [entry for entry in entries if entry["type"] == "execution"]
     differences = [*_orders(placed), *_executions(executions), *_positions(executions)]
     return Comparison(len(placed), len(executions), tuple(differences[:MOST_SHOWN]))
@@ -50,6 +52,8 @@ def _orders(placed: dict[int, dict[str, Any]]) -> Iterator[str]:
     for order_id in sorted(placed.keys() - ledger.keys()):
         yield f"order {order_id}: the exchange has it, the ledger has not"
     for order_id in sorted(ledger.keys() - placed.keys()):
+        if (ledger[order_id].state, ledger[order_id].reason) == ("rejected", NEVER_ARRIVED):
+            continue
         yield f"order {order_id} ({ledger[order_id].state}): the ledger has it, the exchange has not"
     for order_id in sorted(ledger.keys() & placed.keys()):
         order, entry = ledger[order_id], placed[order_id]
@@ -76,7 +80,7 @@ def _executions(executions: list[dict[str, Any]]) -> Iterator[str]:
             fill.qty,
             money_units(fill.price),
         )
-        for fill in Fill.objects.all()
+        for fill in Fill.objects.filter(bust__isnull=True)
     )
     for missing in sorted((theirs - ours).elements()):
         yield f"execution {missing}: the exchange has it, the ledger has not"

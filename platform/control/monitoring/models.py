@@ -20,6 +20,8 @@ class NodeStatus(models.Model):
     venue_connected = models.BooleanField()
     events = models.BigIntegerField()
     anomalies = models.BigIntegerField()
+    breaks = models.JSONField(default=list, help_text='symbols that do not trade; "" for all of them')
+    latches = models.JSONField(default=list, help_text="what is killed at the engine: scope and level of each")
 
     class Meta:
         verbose_name_plural = "node statuses"

@@ -7,6 +7,7 @@ from control.deployments.models import Node
 from control.deployments.selectors import desired_for
 from control.deployments.services import deployments_reported, node_seen
 from control.monitoring.models import NodeStatus
+from control.trading.breaks import breaks_seen
 from engine import messages
 from engine.dates import as_date
 
@@ -21,7 +22,8 @@ def heartbeat_record(
     is not the node's newest (``epoch``) changes nothing.
     """
     if Node.objects.values_list("epoch", flat=True).get(pk=node.pk) == epoch:
-        node_seen(node=node)
+        node_seen(node=node, kill_epoch=heartbeat.kill_epoch)
+        breaks_seen(node=node, heartbeat=heartbeat)
         deployments_reported(node=node, applied=heartbeat.deployments)
         NodeStatus.objects.update_or_create(node=node, defaults=_fields(hello, heartbeat))
     return desired_for(node)
@@ -42,4 +44,6 @@ def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, o
         "venue_connected": heartbeat.venue_connected,
         "events": heartbeat.events,
         "anomalies": heartbeat.anomalies,
+        "breaks": [one.symbol for one in heartbeat.breaks],
+        "latches": [{"scope": one.scope, "level": one.level} for one in heartbeat.latches],
     }

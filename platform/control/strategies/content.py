@@ -82,6 +82,8 @@ def manifest_of(version: StrategyVersion, *, deployment: str, stage: Any, capita
         data=_stored_data(version),
         stage=stage,
         capital=money_units(capital),
+        desk=version.strategy.desk.name,
+        name=version.strategy.name,
     )
 
 

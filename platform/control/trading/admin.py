@@ -22,7 +22,11 @@ class OrderAdmin(DeploymentRowsAdmin):
 @admin.register(models.Fill)
 class FillAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.fills_visible_to)
-    list_display = ["execution_id", "trade_date", "deployment", "symbol", "side", "price", "qty", "order_id", "ts"]
+    list_display = ["execution_id", "revision", "trade_date", "deployment", "symbol", "side", "price", "qty"] + [
+        "order_id",
+        "ts",
+        "busted",
+    ]
     list_filter = ["side", "venue"]
     search_fields = ["symbol", "=execution_id", "=order_id"]
     ordering = ["-ts", "-pk"]
@@ -62,8 +66,8 @@ class RejectAdmin(DeploymentRowsAdmin):
 @admin.register(models.Incident)
 class IncidentAdmin(ReadOnlyAdmin):
     visible_to = staticmethod(selectors.incidents_visible_to)
-    list_display = ["last_at", "code", "message", "node", "deployment", "occurrences", "first_at"]
-    list_filter = ["code", "node"]
+    list_display = ["last_at", "code", "message", "node", "deployment", "occurrences", "open", "first_at"]
+    list_filter = ["open", "code", "node"]
     ordering = ["-last_at"]
 
 

@@ -1,11 +1,10 @@
 """Folding a batch of reports into rows. Runs inside ``batch_commit``'s transaction, never by itself.
 
-Orders and positions are the newest report; fills, signals and closing equity are added once. What cannot
-be folded (a deployment that is not this node's, an execution that contradicts the stored one) becomes an
-incident and holds nothing else up.
+Orders and positions are the newest report; fills and busts (``executions``), signals and closing equity are added
+once. What cannot be folded (a deployment that is not this node's, an execution that contradicts the stored one)
+becomes an incident and holds nothing else up.
 """
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
@@ -13,30 +12,34 @@ from typing import Any
 import msgspec
 from django.db.models import Model
 
+from control.deployments.kills import kills_reported
 from control.deployments.models import Node
 from control.deployments.selectors import deployments_of
 from control.deployments.services import deployments_reported
 from control.money import money
-from control.trading import incidents
+from control.trading import breaks, incidents
+from control.trading.executions import fold_executions
 from control.trading.frames import moment
-from control.trading.models import EquityPoint, Fill, Order, Position, Reject, SignalPoint
+from control.trading.models import EquityPoint, Journal, Order, Position, Reject, SignalPoint
 from engine import messages
-from engine.dates import as_date
 
 
-def fold(node: Node, venue: str, journal: str, reports: Iterable[messages.Report]) -> None:
+def fold(journal: Journal, reports: Iterable[messages.Report]) -> None:
     """Write what ``reports`` (in journal order) say.
 
     Raises ``ValueError`` for a date that is none, and the database's ``DataError`` and ``IntegrityError`` for
     values that no row can hold.
     """
+    node = journal.node
     by_kind: dict[type, list[Any]] = defaultdict(list)
     for report in reports:
         by_kind[type(report)].append(report)
-    _anomalies(node, journal, by_kind.pop(messages.AnomalyReport, []))
-    ours = _ours(node, journal, by_kind)
+    _anomalies(node, journal.journal, by_kind.pop(messages.AnomalyReport, []))
+    breaks.fold_breaks(node, by_kind.pop(messages.BreakReport, []))
+    kills_reported(node=node, reports=by_kind.pop(messages.KillReport, []))
+    ours = _ours(node, journal.journal, by_kind)
     _orders(ours[messages.OrderReport])
-    _fills(node, venue, ours[messages.FillReport])
+    fold_executions(journal, [*ours[messages.FillReport], *ours[messages.BustReport]])
     _positions(ours[messages.PositionReport])
     _equity(ours[messages.EquityReport])
     _signals(ours[messages.SignalReport])
@@ -97,64 +100,6 @@ def _orders(reports: list[messages.OrderReport]) -> None:
         for report in _newest(reports, lambda one: (one.deployment, one.order_id))
     ]
     _upsert(Order, rows, ["deployment", "order_id"], ["state", "price", "qty", "filled", "reason", "ts"])
-
-
-def _fills(node: Node, venue: str, reports: list[messages.FillReport]) -> None:
-    """Each execution once, whatever journal reports it; a contradiction is an incident and changes nothing."""
-    if not reports:
-        return
-    stored = {
-        _execution_key(fill): fill
-        for fill in Fill.objects.filter(
-            venue=venue,
-            trade_date__in={as_date(report.trade_date) for report in reports},
-            execution_id__in={report.execution_id for report in reports},
-        )
-    }
-    new = []
-    for report in reports:
-        fill = _fill(venue, report)
-        before = stored.setdefault(_execution_key(fill), fill)
-        if before is fill:
-            new.append(fill)
-        elif _execution(before) != _execution(fill):
-            incidents.record(
-                code="execution_contradicted",
-                subject=f"{venue}/{report.trade_date}/{report.execution_id}/{report.side}",
-                node=node,
-                deployment=report.deployment,
-                message=f"Execution {report.execution_id} of {report.trade_date} was reported again, otherwise.",
-                detail={"stored": _as_text(before), "reported": msgspec.to_builtins(report)},
-            )
-    Fill.objects.bulk_create(new, batch_size=1_000)
-
-
-def _fill(venue: str, report: messages.FillReport) -> Fill:
-    return Fill(
-        deployment_id=report.deployment,
-        venue=venue,
-        trade_date=as_date(report.trade_date),
-        execution_id=report.execution_id,
-        order_id=report.order_id,
-        symbol=report.symbol,
-        side=report.side,
-        price=money(report.price),
-        qty=report.qty,
-        ts=moment(report.ts),
-    )
-
-
-def _execution_key(fill: Fill) -> tuple[dt.date, int, str]:
-    return fill.trade_date, fill.execution_id, fill.side
-
-
-def _execution(fill: Fill) -> tuple[Any, ...]:
-    return str(fill.deployment_id), fill.order_id, fill.symbol, fill.price, fill.qty
-
-
-def _as_text(fill: Fill) -> dict[str, str]:
-    names = ("deployment", "order_id", "symbol", "price", "qty")
-    return {name: str(value) for name, value in zip(names, _execution(fill), strict=True)}
 
 
 def _positions(reports: list[messages.PositionReport]) -> None:

@@ -5,11 +5,14 @@ frame and channel, ``ts`` is the publisher's wall clock in ms. ``data`` has any 
 has all of them), oldest first:
 
 - ``equity``: ``[[ts, equity, unrealised, realised, gross], ...]``
-- ``fills``: ``{ts, execution_id, order_id, symbol, side, price, qty}``
+- ``fills``: ``{ts, execution_id, order_id, symbol, side, price, qty, revision, busted}``; a fill that has just been
+  reported has no ``revision``: it is the newest of its execution
 - ``positions``: ``{ts, symbol, qty, average_cost, realised, fees}``
 - ``orders``: ``{ts, order_id, symbol, side, state, price, qty, filled, reason}``
 - ``signals``: ``{ts, pair, z, spread, hedge_ratio, stance}``
 - ``rejects``: ``{ts, symbol, limit, level, value, order_value}``
+- ``busts``: ``{ts, execution_id, side}`` of fills that the venue has undone; in deltas alone, and a page then asks for
+  a new snapshot
 - ``engine``: the newest heartbeat (``engine_row``), or ``{"link": "down"}``; ``{}`` before the first
 
 ``ts`` inside rows is ms UTC on the engine's clock; money and prices are decimal strings. Rows are keyed
@@ -45,6 +48,7 @@ def milliseconds(at: datetime) -> int:
 
 
 _FILL = ("execution_id", "order_id", "symbol", "side", "price", "qty")
+_BUST = ("execution_id", "side")
 _POSITION = ("symbol", "qty", "average_cost", "realised", "fees")
 _ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason")
 _SIGNAL = ("pair", "z", "spread", "hedge_ratio", "stance")
@@ -52,7 +56,8 @@ _REJECT = ("symbol", "limit", "level", "value", "order_value")
 # The same fields from a report as from the row that is stored of it, beside ``ts``.
 _FIELDS: dict[type, tuple[str, ...]] = {
     messages.FillReport: _FILL,
-    models.Fill: _FILL,
+    messages.BustReport: _BUST,
+    models.Fill: (*_FILL, "revision", "busted"),
     messages.PositionReport: _POSITION,
     models.Position: _POSITION,
     messages.OrderReport: _ORDER,
@@ -107,6 +112,8 @@ def engine_row(heartbeat: messages.Heartbeat, deployment: str, received_ms: int)
         "venue_connected": heartbeat.venue_connected,
         "events": heartbeat.events,
         "anomalies": heartbeat.anomalies,
+        "breaks": [one.symbol for one in heartbeat.breaks],
+        "killed": [{"scope": one.scope, "level": one.level} for one in heartbeat.latches],
         "state": applied.state if applied else "",
         "reason": applied.reason if applied else "",
     }

@@ -143,11 +143,12 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
             )
             for batch in together:
                 await self._send(messages.Acknowledge(batch.journal, batch.last))
-            await self._publish([report for batch in new for report in batch.reports])
+                reports = [report for batch in new for report in batch.reports]
+            await self._publish([one for one in reports if isinstance(one, messages.OfDeployment)])
 
-    async def _publish(self, reports: list[messages.Report]) -> None:
-        ours = await self._ours({one.deployment for one in reports if not isinstance(one, messages.AnomalyReport)})
-        publisher().reports(one for one in reports if getattr(one, "deployment", None) in ours)
+    async def _publish(self, reports: list[messages.OfDeployment]) -> None:
+        ours = await self._ours({one.deployment for one in reports})
+        publisher().reports(one for one in reports if one.deployment in ours)
 
     async def _ours(self, named: set[str]) -> set[str]:
         """Those of ``named`` that are this node's: nobody streams to the pages of another's deployment."""
@@ -159,6 +160,11 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         """A service has changed what the node should do."""
         if self.link is not None and not self.over:
             await self._send_desired()
+
+    async def kill_given(self, event: dict[str, Any]) -> None:
+        """A kill, as soon as it is given: the record follows it, and the desired state repeats it."""
+        if self.link is not None and not self.over:
+            await self._send(messages.KillOrder(**event["order"]))
 
     async def link_opened(self, event: dict[str, Any]) -> None:
         """A link of this node was opened: this one, or one that replaces it."""

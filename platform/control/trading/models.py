@@ -5,13 +5,14 @@ engine's clock (the session clock in simulations) in UTC, cut to microseconds.
 """
 
 import pgtrigger
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
 from control.money import PLACES
 
 SIDES = [("buy", "Buy"), ("sell", "Sell")]
-WORKING = ("sent", "accepted", "partially_filled")  # states of an order that may still be filled
+WORKING = ("sent", "accepted", "suspended", "partially_filled")  # states of an order that may still be filled
 
 
 class Price(models.DecimalField):
@@ -102,7 +103,8 @@ class Fill(models.Model):
     """An execution of an order of ours. Written once, never changed.
 
     A venue's match number names the execution; where two orders of ours meet, both sides carry the same
-    number, so the side belongs to the key.
+    number, so the side belongs to the key. What the venue corrects is busted and comes again with the next
+    ``revision``; the first is 1.
     """
 
     deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="fills")
@@ -112,6 +114,7 @@ class Fill(models.Model):
     order_id = models.BigIntegerField()
     symbol = models.CharField(max_length=16)
     side = models.CharField(max_length=4, choices=SIDES)
+    revision = models.PositiveSmallIntegerField(default=1)
     price = Price()
     qty = models.BigIntegerField()
     ts = models.DateTimeField()
@@ -119,15 +122,60 @@ class Fill(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["venue", "trade_date", "execution_id", "side"], name="fill_once"),
+            models.UniqueConstraint(
+                fields=["venue", "trade_date", "execution_id", "side", "revision"], name="fill_once"
+            ),
             models.CheckConstraint(condition=Q(side__in=["buy", "sell"]), name="fill_side"),
             models.CheckConstraint(condition=Q(qty__gt=0) & Q(price__gt=0), name="fill_positive"),
+            models.CheckConstraint(condition=Q(revision__gt=0), name="fill_revision_positive"),
         ]
         indexes = [models.Index(fields=["deployment", "-ts"], name="fill_newest")]
         triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.execution_id} {self.side} {self.qty} {self.symbol} @ {self.price}"
+
+    @property
+    def busted(self) -> bool:
+        """Whether the venue has undone it. Ask rows that were selected with their ``bust``."""
+        return hasattr(self, "bust")
+
+
+class FillBust(models.Model):
+    """The venue has undone a fill: that execution never was. Written once, never changed."""
+
+    fill = models.OneToOneField(Fill, on_delete=models.PROTECT, related_name="bust")
+    ts = models.DateTimeField()
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"bust of {self.fill}"
+
+
+class BustsTold(models.Model):
+    """How often one journal has told of a bust of one execution.
+
+    A fill after that is the execution's next revision; the same story from another journal begins at the first one
+    again, and is known by it.
+    """
+
+    journal = models.ForeignKey(Journal, on_delete=models.PROTECT, related_name="busts_told")
+    trade_date = models.DateField()
+    execution_id = models.BigIntegerField()
+    side = models.CharField(max_length=4, choices=SIDES)
+    count = models.PositiveSmallIntegerField()
+
+    class Meta:
+        verbose_name_plural = "busts told"
+        constraints = [
+            models.UniqueConstraint(fields=["journal", "trade_date", "execution_id", "side"], name="busts_told_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.execution_id} {self.side} of {self.trade_date}: {self.count}"
 
 
 class Position(models.Model):
@@ -208,7 +256,8 @@ class Reject(models.Model):
 class Incident(models.Model):
     """Something that should not have happened. The same thing again counts up instead of piling up.
 
-    ``subject`` tells apart what may happen to several things (a journal and record, an address).
+    ``subject`` tells apart what may happen to several things (a journal and record, an address). ``open`` are those
+    that hold something up until somebody has dealt with them; the same thing again opens them again.
     """
 
     code = models.CharField(max_length=40)
@@ -220,14 +269,56 @@ class Incident(models.Model):
     message = models.CharField(max_length=400)
     detail = models.JSONField(default=dict)
     occurrences = models.PositiveBigIntegerField(default=1)
+    open = models.BooleanField(default=False)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["code", "subject", "node"], name="incident_once", nulls_distinct=False)
+            models.UniqueConstraint(fields=["code", "subject", "node"], name="incident_once", nulls_distinct=False),
+            models.CheckConstraint(
+                condition=Q(open=False) | Q(closed_at__isnull=True), name="incident_open_not_closed"
+            ),
         ]
-        indexes = [models.Index(fields=["-last_at"], name="incident_newest")]
+        indexes = [
+            models.Index(fields=["-last_at"], name="incident_newest"),
+            models.Index(fields=["node"], condition=Q(open=True), name="incident_open"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+class BreakResolution(models.Model):
+    """Somebody has looked at a break: the engine is to let its symbol trade again.
+
+    ``value`` is the match number or order id of the break as that person saw it: a newer one is not resolved by it.
+    ``revision`` is the node's desired state that first told of it.
+    """
+
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="resolutions")
+    value = models.BigIntegerField()
+    comment = models.TextField()
+    revision = models.PositiveBigIntegerField()
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["incident"], condition=Q(done_at__isnull=True), name="break_resolution_one_open"
+            ),
+            models.CheckConstraint(condition=~Q(comment=""), name="break_resolution_says_why"),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(
+                name="request_is_immutable",
+                fields=["incident", "value", "comment", "revision", "requested_by", "requested_at"],
+            ),
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.incident}: {'done' if self.done_at else 'asked for'}"

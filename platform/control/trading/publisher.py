@@ -37,6 +37,7 @@ class News:
 
     def __init__(self) -> None:
         self.fills: list[frames.Row] = []
+        self.busts: list[frames.Row] = []
         self.rejects: list[frames.Row] = []
         self.positions: dict[str, frames.Row] = {}
         self.orders: dict[int, frames.Row] = {}
@@ -45,10 +46,12 @@ class News:
         self.equity: list[Any] | None = None
         self.engine: frames.Row | None = None
 
-    def add(self, report: messages.Report) -> None:
+    def add(self, report: messages.OfDeployment) -> None:
         match report:
             case messages.FillReport():
                 self.fills.append(frames.reported(report))
+            case messages.BustReport():
+                self.busts.append(frames.reported(report))
             case messages.PositionReport():
                 self.positions[report.symbol] = frames.reported(report)
             case messages.OrderReport():
@@ -70,6 +73,7 @@ class News:
         data = {
             "equity": equity,
             "fills": self.fills,
+            "busts": self.busts,
             "positions": list(self.positions.values()),
             "orders": list(self.orders.values()),
             "signals": list(self.signals.values()),
@@ -93,10 +97,10 @@ class FramePublisher:
         self._news: dict[str, News] = {}
         self._flushing: asyncio.Task[None] | None = None
 
-    def reports(self, reports: Iterable[messages.Report]) -> None:
+    def reports(self, reports: Iterable[messages.OfDeployment]) -> None:
         """Publish reports that are committed."""
         for report in reports:
-            if not isinstance(report, messages.AnomalyReport | messages.StateReport):
+            if not isinstance(report, messages.StateReport):
                 self._of(report.deployment).add(report)
 
     def heartbeat(self, heartbeat: messages.Heartbeat, deployments: Iterable[str]) -> None:

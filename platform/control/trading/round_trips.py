@@ -88,7 +88,7 @@ class _Leg:
 
 def _fills_by_symbol(deployment: Deployment) -> dict[str, _Leg]:
     legs: dict[str, _Leg] = defaultdict(lambda: _Leg([], []))
-    fills = Fill.objects.filter(deployment=deployment).order_by("ts", "pk")
+    fills = Fill.objects.filter(deployment=deployment, bust__isnull=True).order_by("ts", "pk")
     for symbol, ts, side, qty, price in fills.values_list("symbol", "ts", "side", "qty", "price"):
         shares = qty if side == "buy" else -qty
         legs[symbol].times.append(ts)

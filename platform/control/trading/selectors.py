@@ -9,7 +9,19 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from control.accounts.models import User
 from control.deployments.models import Deployment
 from control.deployments.selectors import deployments_visible_to, nodes_visible_to
-from control.trading.models import EquityPoint, Fill, Incident, Order, Position, Reject, ReportBatch, SignalPoint
+from control.trading.models import (
+    BreakResolution,
+    EquityPoint,
+    Fill,
+    Incident,
+    Order,
+    Position,
+    Reject,
+    ReportBatch,
+    SignalPoint,
+)
+
+POSITION_BREAK = "position_break"  # the code of an incident that is a break
 
 
 def orders_visible_to(user: User) -> QuerySet[Order]:
@@ -19,7 +31,7 @@ def orders_visible_to(user: User) -> QuerySet[Order]:
 
 def fills_visible_to(user: User) -> QuerySet[Fill]:
     """Newest first."""
-    return _of_deployments(Fill.objects.all(), user).order_by("-ts", "-pk")
+    return _of_deployments(Fill.objects.select_related("bust"), user).order_by("-ts", "-pk")
 
 
 def positions_visible_to(user: User) -> QuerySet[Position]:
@@ -53,6 +65,17 @@ def incidents_visible_to(user: User) -> QuerySet[Incident]:
     shared = Q(deployment__isnull=True) & (Q(node__isnull=True) | Q(node__in=nodes_visible_to(user).values("pk")))
     seen = Incident.objects.filter(mine | shared) if nodes_visible_to(user).exists() else Incident.objects.filter(mine)
     return seen.select_related("node", "deployment").order_by("-last_at")
+
+
+def breaks_visible_to(user: User) -> QuerySet[Incident]:
+    """Open breaks, each with the request to resolve it that the engine has not answered (``asked``, or None)."""
+    asked = BreakResolution.objects.filter(incident=OuterRef("pk"), done_at__isnull=True)
+    return (
+        incidents_visible_to(user)
+        .filter(code=POSITION_BREAK, open=True)
+        .annotate(asked=Subquery(asked.values("requested_by__username")[:1]))
+        .order_by("node__name", "subject")
+    )
 
 
 def with_newest_equity(deployments: QuerySet[Deployment]) -> QuerySet[Deployment]:

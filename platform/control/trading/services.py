@@ -151,7 +151,7 @@ def _store(journal: Journal, new: Batches) -> None:
         )
         for batch in new
     )
-    fold(journal.node, journal.venue, journal.journal, [report for batch in new for report in batch.reports])
+    fold(journal, [report for batch in new for report in batch.reports])
     Journal.objects.filter(pk=journal.pk).update(committed=new[-1].last)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from control.trading import frames
 from control.trading.models import EquityPoint, Fill, Order, Position, Reject, SignalPoint
 
@@ -17,14 +19,14 @@ NEWEST_SIGNALS = 2_000
 def snapshot_rows(deployment: UUID) -> dict[str, Any]:
     """The stored part of a snapshot's ``data``: oldest first, the newest of each kind."""
     return {
-        "equity": _rows(EquityPoint, deployment, ["-ts"], NEWEST_CLOSES, frames.stored_equity),
-        "fills": _rows(Fill, deployment, ["-ts", "-pk"], NEWEST_FILLS, frames.stored),
+        "equity": _rows(EquityPoint.objects.all(), deployment, ["-ts"], NEWEST_CLOSES, frames.stored_equity),
+        "fills": _rows(Fill.objects.select_related("bust"), deployment, ["-ts", "-pk"], NEWEST_FILLS, frames.stored),
         "positions": [
             frames.stored(position) for position in Position.objects.filter(deployment=deployment).order_by("symbol")
         ],
-        "orders": _rows(Order, deployment, ["-ts", "-order_id"], NEWEST_ORDERS, frames.stored),
-        "signals": _rows(SignalPoint, deployment, ["-ts", "pair"], NEWEST_SIGNALS, frames.stored),
-        "rejects": _rows(Reject, deployment, ["-ts", "-pk"], NEWEST_REJECTS, frames.stored),
+        "orders": _rows(Order.objects.all(), deployment, ["-ts", "-order_id"], NEWEST_ORDERS, frames.stored),
+        "signals": _rows(SignalPoint.objects.all(), deployment, ["-ts", "pair"], NEWEST_SIGNALS, frames.stored),
+        "rejects": _rows(Reject.objects.all(), deployment, ["-ts", "-pk"], NEWEST_REJECTS, frames.stored),
     }
 
 
@@ -41,6 +43,6 @@ def with_telemetry(rows: dict[str, Any], telemetry: dict[Any, Any]) -> dict[str,
     return rows | {"equity": equity, "engine": kept.get("engine", {})}
 
 
-def _rows(model: Any, deployment: UUID, order: Iterable[str], count: int, row: Callable[[Any], Any]) -> list[Any]:
-    newest = model.objects.filter(deployment=deployment).order_by(*order)[:count]
+def _rows(rows: QuerySet, deployment: UUID, order: Iterable[str], count: int, row: Callable[[Any], Any]) -> list[Any]:
+    newest = rows.filter(deployment=deployment).order_by(*order)[:count]
     return [row(one) for one in reversed(newest)]

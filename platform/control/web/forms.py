@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from control.deployments.models import Node
+from control.deployments.models import KillLevel, Node
 from control.desks.models import Desk
 from control.money import money
 from control.web.parameter_form import parameter_fields, parameter_values
@@ -126,3 +126,28 @@ class DeployForm(forms.Form):
 
 class NodeForm(forms.Form):
     name = forms.CharField(max_length=40, help_text="Letters, digits, - and _; for example sim-2.")
+
+
+class KillForm(forms.Form):
+    """``killed`` is the scope as services name it."""
+
+    scope = forms.ChoiceField(label="What", choices=())
+    symbol = forms.CharField(required=False, max_length=16, help_text="Which, where a symbol is killed.")
+    level = forms.ChoiceField(
+        choices=KillLevel.choices, initial=KillLevel.CANCEL, help_text="Each does more than the one before."
+    )
+    reason = forms.CharField(
+        required=False, max_length=400, help_text="For the trail; it does not have to be said first."
+    )
+
+    def __init__(self, *args: Any, scopes: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scope"].choices = scopes  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        scope, symbol = cleaned.get("scope"), str(cleaned.get("symbol", "")).strip().upper()
+        if scope == "symbol" and not symbol:
+            self.add_error("symbol", "Which symbol?")
+        cleaned["killed"] = f"symbol:{symbol}" if scope == "symbol" else scope
+        return cleaned

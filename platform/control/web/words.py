@@ -28,8 +28,20 @@ STATUS_TONES = {
     # orders
     "sent": "busy",
     "accepted": "busy",
+    "suspended": "warn",
     "partially_filled": "busy",
     "filled": "good",
+    "replaced": "off",
+    "expired": "off",
+    "done_for_day": "off",
+    "busted": "bad",
+    # the kill ladder
+    "armed": "good",
+    "pause": "warn",
+    "reduce-only": "warn",
+    "cancel": "bad",
+    "flatten": "bad",
+    "disconnect": "bad",
     # nodes
     "online": "good",
     "stale": "warn",
@@ -47,6 +59,10 @@ STATUS_TONES = {
 _WORDS = {
     "partially_filled": "Part filled",
     "never_seen": "Never linked",
+    "pause": "No new orders",
+    "cancel": "Orders cancelled",
+    "flatten": "Flattening",
+    "disconnect": "Disconnected",
     "venue_down": "No order session",
     "core_down": "Core down",
     "unchanged": "Nothing new",

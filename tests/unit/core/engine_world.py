@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 
-from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
+from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus
+from engine.core.limit_tables import firm_limits, strategy_limits
 from engine.core.parents import set_target
 from engine.messages import LimitEnvelope
 
@@ -30,9 +31,9 @@ def started(envelope=WIDE, firm=WIDE, kernel=0, interests=frozenset()):
     """An engine with two instruments, one running strategy, the session open and a 10.00 / 10.02 market."""
     engine = Engine(lambda manifest: Loaded(kernel, interests, 1_000_000_0000), fee_per_share=30, reprice_after=MINUTE)
     load(engine, BlobType.INSTRUMENTS, json.dumps(["KO", "PEP"]).encode(), FIRM)
-    load(engine, BlobType.LIMITS, limits_record(firm), FIRM)
+    load(engine, BlobType.LIMITS, firm_limits(firm), FIRM)
     load(engine, BlobType.MANIFEST, b"{}")
-    load(engine, BlobType.LIMITS, limits_record(envelope))
+    load(engine, BlobType.LIMITS, strategy_limits(envelope))
     engine.apply(record(Kind.COMMAND, command=Command.START))
     engine.apply(record(Kind.ORDER_SESSION, code=1, ref=1))
     engine.apply(record(Kind.SESSION, code=Session.START_OF_MESSAGES, date=20130102))

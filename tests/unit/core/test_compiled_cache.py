@@ -13,20 +13,19 @@ from numba.core.caching import IndexDataCacheFile
 
 import engine  # noqa: F401 - puts a lock around what numba writes
 
-# 10 shares at a mid between 100 and 200: the caller is ``limits.gross_notional``, the mid is made in ``positions``.
+# A target at a mid between 100 and 200: the caller is ``parents.set_target``, the mid is made in ``exposure``.
 SCRIPT = """
 import json, sys
 import engine, numba, numpy as np
 if len(sys.argv) > 1:
     numba.config.CACHE_DIR = sys.argv[1]
-from engine.core.limits import gross_notional
+from engine.core.parents import set_target
 from engine.core.state import STATE
 state = np.zeros(1, STATE)[0]
-state["instruments"] = 1
-state["positions"][0, 0]["position"] = 10
 state["market"][0]["bid"], state["market"][0]["ask"] = 100, 200
-notional = int(gross_notional(state, 0))
-print(json.dumps([notional, sum(gross_notional.stats.cache_hits.values())]))
+set_target(state, 0, 0, 10)
+price = int(state["parents"][0, 0]["arrival_price"])
+print(json.dumps([price, sum(set_target.stats.cache_hits.values())]))
 """
 
 
@@ -37,7 +36,7 @@ def checkout(root: Path, tmp_path: Path) -> Path:
 
 
 def run(checkout: Path, *cache: Path) -> list[int]:
-    """[notional, functions that came from the cache] of a process that starts now."""
+    """[arrival price, functions that came from the cache] of a process that starts now."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "HELIOGRAPH_CACHE": str(checkout / "cache")}
     command = [sys.executable, "-c", SCRIPT, *map(str, cache)]
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
@@ -46,24 +45,24 @@ def run(checkout: Path, *cache: Path) -> list[int]:
 
 
 def edit_callee(checkout: Path) -> None:
-    path = checkout / "engine" / "core" / "positions.py"
+    path = checkout / "engine" / "core" / "exposure.py"
     source = path.read_text()
     assert source.count("(market.bid + market.ask) // 2") == 1
     path.write_text(source.replace("(market.bid + market.ask) // 2", "(market.bid + market.ask) // 4"))
 
 
 def test_an_edit_of_a_callee_in_another_module_runs_at_the_next_start(checkout: Path) -> None:
-    assert run(checkout) == [1500, 0]
-    assert run(checkout) == [1500, 1]  # the caller does come from the cache
+    assert run(checkout) == [150, 0]
+    assert run(checkout) == [150, 1]  # the caller does come from the cache
     edit_callee(checkout)
-    assert run(checkout) == [750, 0]
+    assert run(checkout) == [75, 0]
 
 
 def test_in_one_folder_for_all_builds_numba_would_run_the_callee_as_it_was(checkout: Path) -> None:
     cache = checkout / "one-for-all"
-    assert run(checkout, cache) == [1500, 0]
+    assert run(checkout, cache) == [150, 0]
     edit_callee(checkout)
-    assert run(checkout, cache) == [1500, 1]
+    assert run(checkout, cache) == [150, 1]
 
 
 def save(folder: Path, first: int) -> None:

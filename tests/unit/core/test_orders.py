@@ -150,7 +150,7 @@ def test_an_execution_that_is_reported_twice_counts_once():
 def test_one_match_number_on_another_venue_or_side_is_another_execution():
     table, one = memory.zeros(EXECUTIONS)[0], np.zeros(1, ORDER)[0]
     one["order_id"], one["side"] = 5, 1
-    note_execution(table, 0, 77, one, 100, 10)
+    note_execution(table, 0, 77, one, 100, 10, 0, 0)
     assert find_execution(table, 0, 77, 1) == 0
     assert find_execution(table, 0, 77, -1) == NONE
     assert find_execution(table, 1, 77, 1) == NONE
@@ -160,7 +160,7 @@ def test_the_table_of_executions_forgets_the_oldest_alone():
     table, one = memory.zeros(EXECUTIONS)[0], np.zeros(1, ORDER)[0]
     one["side"] = -1
     for match in range(2 * CAPACITY + 7):
-        note_execution(table, 0, match * 64, one, 100, 10)
+        note_execution(table, 0, match * 64, one, 100, 10, 0, 0)
     known = [match for match in range(2 * CAPACITY + 7) if find_execution(table, 0, match * 64, -1) != NONE]
     assert known == list(range(CAPACITY + 7, 2 * CAPACITY + 7))
 
@@ -344,7 +344,7 @@ def test_a_bust_of_an_unknown_execution_stops_the_symbol_until_a_person_has_look
     assert len(poke(engine)) == 0
     want(engine, 100, instrument=1)
     assert kinds(engine.apply(record(Kind.ADD, 1, -1, order_id=9, price=500_000, qty=100))) == ["ORDER_NEW"]
-    (told,) = engine.apply(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0))
+    (told,) = engine.apply(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0, ref=12345))
     assert (told["kind"], told["code"], told["instrument"]) == (Kind.BREAK, Break.RESOLVED, 0)
     assert kinds(poke(engine)) == ["ORDER_NEW"]
 
@@ -355,8 +355,18 @@ def test_an_execution_of_an_unknown_order_stops_everything_until_a_person_has_lo
     assert kinds(out) == ["ANOMALY", "BREAK"]
     want(engine, 100)
     assert len(poke(engine)) == 0
-    engine.apply(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=-1))
+    engine.apply(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=-1, ref=5))
     assert kinds(poke(engine)) == ["ORDER_NEW"]
+
+
+def test_a_break_that_came_after_the_one_that_was_looked_at_stays_open():
+    engine, order_id = live()
+    engine.apply(execution(order_id, 500))
+    for match in (12345, 12346):
+        engine.apply(record(Kind.BUST, 0, order_id=order_id, ref=match))
+    assert len(engine.apply(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0, ref=12345))) == 0
+    want(engine, 0)
+    assert len(poke(engine)) == 0
 
 
 def test_cancels_go_on_during_a_break():

@@ -8,7 +8,7 @@ from numba import carray, cfunc
 from engine.core.engine import Engine, Loaded, blob
 from engine.core.events import BlobType, Command, Flag, Kind, Session, TradingStatus
 from engine.core.kernels import SIGNATURE
-from engine.core.limits import Level, Limit
+from engine.core.limit_names import Level, Limit
 from engine.core.orders import OrderState
 from engine.core.state import Anomaly, StrategyState
 from engine.errors import BadInput
@@ -60,11 +60,11 @@ def test_nothing_is_sent_while_the_session_is_closed_the_venue_is_down_or_the_fe
     [
         (Limit.ORDER_QTY, LimitEnvelope(499, 10**10, 10**6, 10**11), 499, 500),
         (Limit.ORDER_NOTIONAL, LimitEnvelope(500, 500 * 100_200 - 1, 10**6, 10**11), 500 * 100_200 - 1, 500 * 100_200),
-        (Limit.POSITION_QTY, LimitEnvelope(500, 10**10, 499, 10**11), 499, 500),
+        (Limit.LONG_POSITION, LimitEnvelope(500, 10**10, 499, 10**11), 499, 500),
         (Limit.GROSS_NOTIONAL, LimitEnvelope(500, 10**10, 500, 50_099_999), 50_099_999, 50_100_000),
     ],
 )
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("level", [Level.FIRM, Level.STRATEGY])
 def test_each_limit_refuses_one_beyond_it_at_each_level_and_says_both_values(
     limit, envelope, value, order_value, level
 ):

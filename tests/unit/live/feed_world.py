@@ -16,7 +16,7 @@ from engine.live.journal import Reader, Writer
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState, recover
 from engine.protocols import glimpse, itch, moldudp64
-from engine.simulation import matching
+from engine.simulation import order_book
 from engine.simulation.exchange import Exchange
 from engine.simulation.market import Market
 from engine.simulation.record import Record
@@ -54,10 +54,10 @@ class Venue:
 
     def orders(self) -> list[tuple[int, ...]]:
         """(instrument, side, price, shares) of all that rest; side 0 bid, 1 ask."""
-        rows = np.zeros((1 << 12, 5), np.int64)
-        rows = rows[: matching.resting_orders(self.exchange.books, rows)]
+        rows = np.zeros((1 << 12, 8), np.int64)
+        rows = rows[: order_book.resting_orders(self.exchange.books, rows)]
         rows[:, 1] = rows[:, 1] < 0
-        return sorted(map(tuple, rows[:, :4].tolist()))
+        return sorted(map(tuple, rows[:, [0, 1, 3, 5]].tolist()))
 
     def shares_traded(self, heard: list[bytes]) -> list[int]:
         """Shares executed in these datagrams, by instrument, as the plain codec reads them."""

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 from numba import carray, cfunc
 
-from engine.core.engine import FIRM, Engine, Loaded, blob, limits_record
+from engine.core.engine import FIRM, Engine, Loaded, blob
 from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus
 from engine.core.kernels import SIGNATURE
+from engine.core.limit_tables import firm_limits, strategy_limits
 from engine.live.journal import Writer
 from engine.live.pipeline import Pipeline
 from engine.messages import DataContract, LimitEnvelope, Manifest
@@ -59,9 +60,9 @@ def blobs(pipeline: Pipeline) -> None:
     """Instruments, firm limits, and one strategy in slot 0, started."""
     for blob_type, payload, strategy in (
         (BlobType.INSTRUMENTS, json.dumps(SYMBOLS).encode(), FIRM),
-        (BlobType.LIMITS, limits_record(WIDE), FIRM),
+        (BlobType.LIMITS, firm_limits(WIDE), FIRM),
         (BlobType.MANIFEST, msgspec.json.encode(manifest()), 0),
-        (BlobType.LIMITS, limits_record(WIDE), 0),
+        (BlobType.LIMITS, strategy_limits(WIDE), 0),
     ):
         pipeline.take_blob(blob(blob_type, payload, strategy=strategy, ts=0), payload)
     pipeline.take(record(Kind.COMMAND, command=Command.START))
@@ -82,9 +83,8 @@ def opened(pipeline: Pipeline) -> None:
 
 
 def wanted(pipeline: Pipeline, shares: int) -> np.ndarray:
-    """A trade of KO that makes ``shares`` the target, and one that makes the step look; the orders sent."""
-    pipeline.take(record(Kind.TRADE, 0, price=100_100, qty=shares))
-    return pipeline.take(record(Kind.STATUS, 0, code=TradingStatus.TRADING))
+    """A trade of KO that makes ``shares`` the target; the orders sent."""
+    return pipeline.take(record(Kind.TRADE, 0, price=100_100, qty=shares))
 
 
 def replacing(pipeline: Pipeline, origin: int, qty: int, price: int = 100_200) -> int:

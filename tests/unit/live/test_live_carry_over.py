@@ -51,11 +51,45 @@ def carried(tmp_path: Path) -> tuple[Pipeline, Pipeline]:
     return old, new
 
 
+def lots(pipeline: Pipeline) -> list[tuple[int, int]]:
+    ring = pipeline.engine.state["lots"][0][0]
+    places = [(int(ring["first"]) + number) % len(ring["qty"]) for number in range(int(ring["count"]))]
+    return [(int(ring["qty"][place]), int(ring["cost"][place])) for place in places]
+
+
+def test_what_corporate_actions_and_adjustments_made_of_positions_is_carried_over(tmp_path):
+    old = traded(tmp_path / "journal")
+    old.take(record(Kind.CORPORATE_ACTION, 0, code=1, numerator=3, denominator=2))
+    old.take(record(Kind.CORPORATE_ACTION, 0, code=2, amount=500))
+    old.take(record(Kind.ADJUSTMENT, 0, 1, strategy=0, price=70_000, qty=5, person=7))
+    old.take(record(Kind.ADJUSTMENT, 0, 1, strategy=0, price=70_000, qty=5))  # by nobody: refused
+    new, _ = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
+    before, after = old.engine.state["positions"][0][0], new.engine.state["positions"][0][0]
+    for name in ("position", "cost", "realised", "fees", "fifo_realised", "working_buy", "working_sell"):
+        assert int(after[name]) == int(before[name]), name
+    assert int(after["position"]) == 455
+    assert lots(new) == lots(old)
+    assert int(new.engine.state["orders"][3]["price"]) == int(old.engine.state["orders"][3]["price"])
+
+
+def test_limits_that_another_build_wrote_otherwise_are_left_behind(tmp_path):
+    old = traded(tmp_path / "journal")
+    with pytest.raises(BadInput):
+        old.take_blob(blob(BlobType.LIMITS, bytes(32), strategy=FIRM, ts=0), bytes(32))
+    new, _ = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
+    assert new.engine.limits is None
+    assert int(new.engine.state["positions"][0][0]["position"]) == 300
+
+
 def test_positions_costs_holds_and_ids_are_those_of_the_old_state(tmp_path):
     old, new = carried(tmp_path)
     before, after = old.engine.state["positions"][0][0], new.engine.state["positions"][0][0]
-    for name in ("position", "cost", "realised", "fees", "working_buy", "working_sell"):
+    for name in ("position", "cost", "realised", "fees", "fifo_realised", "working_buy", "working_sell"):
         assert int(after[name]) == int(before[name]), name
+    assert lots(new) == lots(old) == [(200, 200 * 100_200), (100, 100 * 100_100)]
+    for name in ("position", "cost", "realised", "fees", "working_buy", "exposure"):
+        assert int(new.engine.state["holdings"][0][0][name]) == int(after[name]), name
+        assert int(new.engine.state["holdings"][0][0][name]) == int(old.engine.state["holdings"][0][0][name]), name
     assert int(after["position"]) == 300
     assert int(after["working_buy"]) == 200
     assert int(new.engine.state["next_order_id"]) == int(old.engine.state["next_order_id"])

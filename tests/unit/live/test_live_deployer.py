@@ -7,11 +7,12 @@ import pytest
 from live_world import manifest
 
 from engine.core.events import BlobType, Command
+from engine.core.signature import Signature
 from engine.errors import BadInput
 from engine.live.control import CHOOSE_SLOT
 from engine.live.deployer import Deployer
 from engine.live.preparation import Moment
-from engine.messages import Deployed, Desired
+from engine.messages import Deployed, Desired, Resolution
 
 STATES = {
     Command.START: "running",
@@ -26,7 +27,7 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, int]] = []
-        self.status: dict[str, Any] = {"pid": 1, "date": 20130115, "phase": "open", "slots": []}
+        self.status: dict[str, Any] = {"pid": 1, "date": 20130115, "phase": "open", "slots": [], "breaks": []}
 
     async def refresh(self) -> dict[str, Any]:
         return self.status
@@ -41,6 +42,10 @@ class FakeCore:
     async def command(self, command: Command, slot: int) -> None:
         self.asked.append((command, slot))
         self.status["slots"][slot]["state"] = STATES[command]
+
+    async def resolve(self, signature: Signature, value: int) -> None:
+        self.asked.append((signature, value))
+        self.status["breaks"] = [one for one in self.status["breaks"] if one["value"] != value]
 
     def taken(self) -> list[Any]:
         """What was asked since the last call."""
@@ -63,6 +68,9 @@ class FakePreparation:
 
     def parameter_record(self, approved: Any) -> bytes:
         return b"parameters"
+
+    def limits(self, approved: Any) -> bytes:
+        return b"limits"
 
     def formation(self, approved: Any, date: int) -> int:
         return date // 10_000 * 10_000 + 102
@@ -224,3 +232,12 @@ async def test_a_faulted_strategy_is_left_alone(world):
 async def test_a_half_loaded_slot_is_completed(world):
     world.core.status["slots"] = [{"slot": 0, "deployment": "d-1", "state": "loading", "flat": True}]
     assert await world.desire("running") == [*DEPLOYED[1:], Command.START]
+
+
+async def test_a_break_is_resolved_once_as_the_person_saw_it_and_no_other(world):
+    world.core.status["breaks"] = [{"symbol": "KO", "code": "unknown_bust", "value": 12}]
+    seen, older = Resolution("KO", 12, "rhea", "paid twice"), Resolution("KO", 11, "rhea")
+    for _ in range(2):
+        await world.deployer.reconcile(Desired(1, [], resolutions=[older, seen]), world.core)
+    (asked,) = world.core.asked
+    assert asked == (Signature(["rhea"], "web", "symbol:KO", "paid twice"), 12)

@@ -205,6 +205,6 @@ def test_a_break_is_told_with_its_symbol_and_when_it_is_resolved(tmp_path):
     pipeline = running(tmp_path)
     wanted(pipeline, 500)
     pipeline.take(record(Kind.BUST, 0, order_id=1, ref=99))
-    pipeline.take(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0))
+    pipeline.take(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0, ref=99))
     breaks = of_kind(reports_of(pipeline), "BreakReport")
-    assert [(one.symbol, one.code, one.value) for one in breaks] == [("KO", "unknown_bust", 99), ("KO", "resolved", 0)]
+    assert [(one.symbol, one.code, one.value) for one in breaks] == [("KO", "unknown_bust", 99), ("KO", "resolved", 99)]

@@ -78,3 +78,17 @@ def test_every_difference_is_found_and_named(
     comparison = compare(record(*entries), "HELIO1")
     assert not comparison.equal
     assert any(said in difference for difference in comparison.differences), comparison.differences
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_replace_is_an_order_on_both_sides_and_one_that_was_ignored_on_none(
+    record: Callable[..., Path], deployment: Deployment
+) -> None:
+    common: dict[str, Any] = {"deployment": deployment, "symbol": "KO", "side": "buy", "ts": OPEN, "sent_at": OPEN}
+    wanted = common | {"parent_id": 1, "price": Decimal("37.20"), "qty": 40, "filled": 0}
+    Order.objects.create(order_id=2, state="accepted", **wanted)
+    Order.objects.create(order_id=3, state="rejected", reason="never arrived", **wanted)
+    replace = ENTRY | {"type": "replace", "user_ref_num": 2, "price": 372_000, "qty": 40, "replaces": 1}
+    assert compare(record(ENTRY | {"type": "order"}, EXECUTION, replace), "HELIO1").differences == ()
+    missing = compare(record(ENTRY | {"type": "order"}, EXECUTION), "HELIO1").differences
+    assert missing == ("order 2 (accepted): the ledger has it, the exchange has not",)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.events import EVENT, Kind, Session, TradingStatus
+from engine.core.events import EVENT, Flag, Kind, Session, ShortSale, TradingStatus
 from engine.protocols import feed as feeds
 from engine.protocols import itch
 from engine.protocols.itch_events import decode_block
@@ -175,6 +175,12 @@ def test_an_operational_halt_of_this_market_is_a_flagged_status() -> None:
     assert (event["kind"], event["code"], event["flags"]) == (Kind.STATUS, TradingStatus.HALTED, 4)
 
 
+@pytest.mark.parametrize(("letter", "restriction"), list(zip("012", ShortSale, strict=True)))
+def test_a_reg_sho_message_is_a_status_of_short_sales(letter: str, restriction: ShortSale) -> None:
+    (row,) = decoded(itch.RegShoRestriction(11, 0, 7, "GOOG", letter))
+    assert (row["kind"], row["code"], row["flags"]) == (Kind.STATUS, restriction, Flag.SHORT_SALE)
+
+
 def test_a_new_day_forgets_the_locates_of_the_day_before() -> None:
     order = itch.OrderDelete(11, 0, 0, 1)
     events, feed = decode(block(*START, order, itch.SystemEvent(0, 0, 0, "O"), order, directory(11, "MSFT"), order))
@@ -205,6 +211,7 @@ def test_a_directory_that_gives_a_locate_or_a_symbol_away_again_is_counted_and_c
         (frame([itch.encode(itch.AddOrder(11, 0, 0, 1, "?", 1, "GOOG", 1))]), "bad_field"),
         (frame([itch.encode(itch.Trade(11, 0, 0, 1, "?", 1, "GOOG", 1, 1))]), "bad_field"),
         (frame([itch.encode(itch.StockTradingAction(11, 0, 0, "GOOG", "?", " ", ""))]), "bad_field"),
+        (frame([itch.encode(itch.RegShoRestriction(11, 0, 0, "GOOG", "3"))]), "bad_field"),
     ],
 )
 def test_bad_messages_are_counted_by_reason_and_skipped(raw: bytes, reason: str) -> None:

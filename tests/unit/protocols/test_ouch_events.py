@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.events import EVENT, Kind, TimeInForce
+from engine.core.limit_names import MARK_SHIFT, Mark
 from engine.protocols import feed as feeds
 from engine.protocols import ouch
 from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, encode_order
@@ -59,6 +60,15 @@ def test_a_new_order_becomes_enter_order(
         price,
         time_in_force="3" if tif == TimeInForce.IOC else "0",
     )
+
+
+@pytest.mark.parametrize(("mark", "letter"), [(Mark.LONG, "S"), (Mark.SHORT, "T"), (Mark.SHORT_EXEMPT, "E")])
+@pytest.mark.parametrize("tif", list(TimeInForce))
+def test_a_sell_says_whether_it_is_long_short_or_exempt(mark: Mark, letter: str, tif: TimeInForce) -> None:
+    flags = int(tif) | int(mark) << MARK_SHIFT
+    row = event(kind=Kind.ORDER_NEW, order_id=1, instrument=0, side=-1, price=1, qty=1, flags=flags)
+    sent = ouch.decode_inbound(encoded(row))
+    assert (sent.side, sent.time_in_force) == (letter, "3" if tif == TimeInForce.IOC else "0")
 
 
 def test_a_cancel_becomes_cancel_order() -> None:

@@ -1,11 +1,13 @@
 """A small exchange in virtual time for the tests beside it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.core.clock import SessionClock
 from engine.protocols import itch, moldudp64, ouch
+from engine.simulation import order_book
 from engine.simulation.exchange import Exchange, Phase
 from engine.simulation.market import Market
 from engine.simulation.record import Record
@@ -20,12 +22,14 @@ CLOSES = np.array([[37_6000, 69_5000, 0], [37_8000, 69_9000, 0], [38_0000, 69_10
 class World:
     """One process lifetime of an exchange on ``folder``; days of two seconds, two accounts."""
 
-    def __init__(self, folder: Path, seed: int = 7) -> None:
+    def __init__(self, folder: Path, seed: int = 7, **options: Any) -> None:
         self.market = Market(np.array(DATES), SYMBOLS, CLOSES, None, start=DATES[0], end=DATES[-1], seed=seed)
         self.record = Record(folder, ["ONE", "TWO"])
         left = self.market.after(self.record.state.started)
         self.clock = SessionClock(EPOCH, left or DATES[-1:], 2.0)
-        self.exchange = Exchange(self.market, self.clock, self.record, ["ONE", "TWO"], seed=seed, finished=not left)
+        self.exchange = Exchange(
+            self.market, self.clock, self.record, ["ONE", "TWO"], seed=seed, finished=not left, **options
+        )
         self.datagrams: list[bytes] = []
         self.now = EPOCH - SECOND
         self.cancelled_leftovers = self.exchange.cancel_leftovers()
@@ -65,6 +69,4 @@ class World:
         return sessions
 
     def quote(self, symbol: str, side: str) -> int:
-        from engine.simulation import matching
-
-        return int(matching.best(self.exchange.books, SYMBOLS.index(symbol), 1 if side == "B" else -1))
+        return int(order_book.best(self.exchange.books, SYMBOLS.index(symbol), 1 if side == "B" else -1))

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine.simulation import flow, matching
+from engine.simulation import flow, matching_records, order_book
+from engine.simulation.matching import enter_order
+from engine.simulation.matching_records import IMMEDIATE, NewOrder
 
 SYMBOLS = 6
 CLOSES = np.array([12_3400.0, 55_5500.0, 101_0000.0, 250_2500.0, 2_5000.0, 0.0])  # the last one does not trade
@@ -15,9 +17,9 @@ STEPS = 36
 
 def new_market(seed: int = 3, share: float = 0.3) -> SimpleNamespace:
     found = SimpleNamespace(
-        books=matching.matching_state(SYMBOLS),
+        books=matching_records.matching_state(SYMBOLS),
         crowd=flow.flow_state(SYMBOLS, seed),
-        reports=matching.report_buffer(),
+        reports=matching_records.report_buffer(),
         history=[],
     )
     flow.start_day(found.crowd, OPENS, CLOSES, np.full(SYMBOLS, 0.013), share)
@@ -39,12 +41,12 @@ def whole_day(seed: int = 3) -> SimpleNamespace:
 
 
 def touch(market: SimpleNamespace, instrument: int) -> tuple[int, int]:
-    return matching.best(market.books, instrument, 1), matching.best(market.books, instrument, -1)
+    return order_book.best(market.books, instrument, 1), order_book.best(market.books, instrument, -1)
 
 
 def trades(market: SimpleNamespace) -> np.ndarray:
     rows = np.concatenate(market.history)
-    return rows[rows["kind"] == matching.EXECUTED]
+    return rows[rows["kind"] == matching_records.EXECUTED]
 
 
 def test_makers_open_the_market_around_the_opening_price():
@@ -59,7 +61,7 @@ def test_makers_open_the_market_around_the_opening_price():
 def test_levels_hold_between_nine_and_fifty_thousand_of_currency():
     market = new_market()
     rows = act(market, 0.0, 0.0)
-    notional = [row["price"] * row["qty"] / 10_000 for row in rows if row["kind"] == matching.RESTED]
+    notional = [row["price"] * row["qty"] / 10_000 for row in rows if row["kind"] == matching_records.RESTED]
     assert len(notional) == 5 * 2 * flow.LADDER
     assert 8_000 < min(notional)
     assert max(notional) < 50_000
@@ -116,7 +118,8 @@ def test_maker_leans_against_its_inventory_and_fills_levels_that_were_taken():
     market = new_market(share=50.0)  # never moves for the fundamental's sake
     act(market, 0.0, 0.0)
     ask = touch(market, 2)[1]
-    n = matching.enter(market.books, 2, 1, ask, 10_000, True, 1, 1, market.reports, 0)
+    sweep = NewOrder(2, 1, ask, 10_000, time_in_force=IMMEDIATE, owner=1, tag=1)
+    n = enter_order(market.books, sweep, market.reports)
     flow.absorb(market.crowd, market.reports, 0, n)
     assert touch(market, 2)[1] > ask
     assert market.crowd["agents"]["inventory"][2] < 0
@@ -129,12 +132,12 @@ def test_own_order_in_the_way_of_the_fundamental_is_traded_with():
     market = new_market()
     act(market, 0.0, 0.0)
     bid, ask = touch(market, 3)
-    matching.enter(market.books, 3, 1, bid + flow.TICK, 50, False, 1, 77, market.reports, 0)
+    enter_order(market.books, NewOrder(3, 1, bid + flow.TICK, 50, owner=1, tag=77), market.reports)
     market.crowd["agents"]["fundamental"][3] = np.log(bid * 0.99)
     market.crowd["agents"]["close"][3] = np.log(bid * 0.99)
     market.crowd["agents"]["variance"][3] = 0.0
     rows = np.concatenate([act(market, 0.1 + step / 100, 0.11 + step / 100) for step in range(20)])
-    mine = rows[(rows["owner"] == 1) & (rows["kind"] == matching.EXECUTED)]
+    mine = rows[(rows["owner"] == 1) & (rows["kind"] == matching_records.EXECUTED)]
     assert mine["qty"].sum() == 50
     assert set(mine["price"]) == {bid + flow.TICK}
 

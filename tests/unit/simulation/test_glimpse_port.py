@@ -18,6 +18,7 @@ from engine.simulation.exchange import Exchange, warm_up
 from engine.simulation.market import Market
 from engine.simulation.record import Record
 from engine.simulation.server import Server
+from engine.simulation.venue import Venue
 
 SECOND = 1_000_000_000
 DATES = [20130102, 20130103]
@@ -33,7 +34,7 @@ async def served(folder: Path, *, begins_in: int = -SECOND, **options: int) -> A
     clock = SessionClock(time.time_ns() + begins_in, DATES, 60.0)
     exchange = Exchange(market, clock, Record(folder, ["ada"]), ["ada"], seed=7)
     exchange.on_time(time.time_ns())
-    server = Server(exchange, folder, passwords={"ada": "secret"}, receivers=[], **options)
+    server = Server(Venue(exchange), folder, passwords={"ada": "secret"}, receivers=[], **options)
     stop, ready = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(server.serve(stop, lambda _: ready.set()))
     waiting = asyncio.create_task(ready.wait())

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from exchange_world import World
 
 from engine.protocols import ouch
-from engine.simulation.accounts import RejectReason
+from engine.simulation.order_instructions import MARKET_PRICE, RejectReason
 
 FAR_BELOW, FAR_ABOVE = 10_0000, 500_0000
 
@@ -21,6 +22,11 @@ def world(tmp_path: Path) -> World:
 
 def buy(number: int, qty: int, price: int, symbol: str = "KO", **fields) -> ouch.EnterOrder:
     return ouch.EnterOrder(number, "B", qty, symbol, price, **fields)
+
+
+def asking(order: ouch.EnterOrder, **options: int | str) -> ouch.EnterOrder:
+    appendage = tuple(ouch.option(name, value) for name, value in options.items())
+    return msgspec.structs.replace(order, appendage=appendage)
 
 
 def kinds(messages: list[ouch.OuchMessage]) -> list[str]:
@@ -122,11 +128,21 @@ def test_disabled_account_cannot_enter_orders_until_it_is_enabled(world: World):
         (buy(1, 10, 10_0050), RejectReason.INVALID_PRICE),
         (buy(1, 10, 200_000_0000), RejectReason.INVALID_PRICE),
         (ouch.EnterOrder(1, "Q", 10, "KO", FAR_BELOW), RejectReason.INVALID_SIDE),
-        (buy(1, 10, FAR_BELOW, display="N"), RejectReason.INVALID_DISPLAY),
-        (buy(1, 10, FAR_BELOW, cross_type="C"), RejectReason.INVALID_CROSS_ORDER),
+        (buy(1, 10, FAR_BELOW, display="A"), RejectReason.INVALID_DISPLAY),
+        (buy(1, 10, FAR_BELOW, cross_type="S"), RejectReason.INVALID_CROSS_ORDER),
+        (buy(1, 10, FAR_BELOW, cross_type="O"), RejectReason.INVALID_CROSS_ORDER),  # the opening is over
+        (buy(1, 10, MARKET_PRICE), RejectReason.INVALID_PRICE),  # neither immediate nor for a cross
         (buy(1, 10, FAR_BELOW, intermarket_sweep="Y"), RejectReason.ISO_NOT_ALLOWED),
         (buy(1, 10, FAR_BELOW, time_in_force="6"), RejectReason.OTHER),
-        (buy(1, 10, FAR_BELOW, appendage=(ouch.option("post_only", "P"),)), RejectReason.OTHER),
+        (asking(buy(1, 10, FAR_BELOW), peg_offset=100), RejectReason.OTHER),
+        (asking(buy(1, 10, FAR_BELOW, time_in_force="3"), post_only="P"), RejectReason.OTHER),
+        (asking(buy(1, 10, FAR_BELOW), min_qty=5), RejectReason.INVALID_MIN_QUANTITY),  # displayed
+        (asking(buy(1, 10, FAR_BELOW, display="N"), min_qty=11), RejectReason.INVALID_MIN_QUANTITY),
+        (asking(buy(1, 10, FAR_BELOW), max_floor=11), RejectReason.INVALID_MAX_FLOOR),
+        (asking(buy(1, 10, FAR_BELOW, display="N"), max_floor=5), RejectReason.INVALID_MAX_FLOOR),
+        (asking(buy(1, 10, FAR_BELOW), price_type="M"), RejectReason.INVALID_DISPLAY),
+        (asking(buy(1, 10, FAR_BELOW), price_type="P"), RejectReason.INVALID_PEG_TYPE),
+        (asking(buy(1, 10, FAR_BELOW), aiq_strategy="Q"), RejectReason.OTHER),
     ],
 )
 def test_order_that_cannot_be_taken_is_rejected_with_the_reason(world: World, order, reason: RejectReason):

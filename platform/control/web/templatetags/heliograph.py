@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from control.accounts.permissions import allowed
+from control.deployments.selectors import kills_visible_to
 from control.marketdata.cheap_starts import first_closes_below_one
 from control.marketdata.models import Dataset
 from control.marketdata.selectors import warnings_of
@@ -58,6 +59,18 @@ def status(value: Any) -> SafeString:
     """A state as a word with a dot."""
     text = str(value)
     return format_html('<span class="status status--{}">{}</span>', STATUS_TONES.get(text, "off"), status_word(text))
+
+
+@register.filter
+def scope_words(scope: str) -> str:
+    """What a kill is about: "desk:Stat arb" as "desk Stat arb"."""
+    return "the firm" if scope == "firm" else scope.replace(":", " ", 1)
+
+
+@register.inclusion_tag("web/parts/kill_banner.html", takes_context=True)
+def kill_banner(context: template.Context) -> dict[str, Any]:
+    """What is killed stands on every page."""
+    return {"kills": list(kills_visible_to(context["request"].user).filter(rearmed_at__isnull=True))}
 
 
 @register.filter

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,7 +13,12 @@ from control.deployments import services
 from control.deployments.models import Deployment
 from control.deployments.selectors import deployments_visible_to
 from control.trading.models import WORKING
-from control.trading.selectors import orders_visible_to, positions_visible_to, with_newest_equity
+from control.trading.selectors import (
+    breaks_visible_to,
+    orders_visible_to,
+    positions_visible_to,
+    with_newest_equity,
+)
 from control.web.views.access import page, visible_or_403
 from control.web.views.acting import act
 from control.web.views.dash_pages import render_dash
@@ -29,7 +34,9 @@ COMMANDS = {
 
 @page("deployments.view_deployment")
 def deployment_list(request: HttpRequest) -> HttpResponse:
-    deployments = with_newest_equity(deployments_visible_to(request.user)).annotate(fill_count=Count("fills"))
+    deployments = with_newest_equity(deployments_visible_to(request.user)).annotate(
+        fill_count=Count("fills", filter=Q(fills__bust__isnull=True))
+    )
     context = {
         "live": [one for one in deployments if one.live],
         "ended": [one for one in deployments if not one.live],
@@ -51,6 +58,7 @@ def render_live(request: HttpRequest, deployment: Deployment) -> HttpResponse:
         "version": deployment.version,
         "strategy": deployment.strategy,
         "commands": _commands(deployment, working, held),
+        "breaks": breaks_visible_to(request.user).filter(node=deployment.node_id) if deployment.live else [],
     }
     return render_dash(request, "live", deployment, "web/deployment_detail.html", context)
 

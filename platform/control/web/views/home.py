@@ -8,7 +8,7 @@ from control.backtests.models import ENDED
 from control.backtests.selectors import runs_visible_to
 from control.deployments.selectors import deployments_visible_to
 from control.monitoring.selectors import nodes_with_health
-from control.trading.selectors import fills_visible_to, with_newest_equity
+from control.trading.selectors import breaks_visible_to, fills_visible_to, with_newest_equity
 from control.web.views.access import page
 
 NEWEST_FILLS = 18
@@ -28,7 +28,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "capital": sum(one.capital for one in live) if live else None,
         "gross": sum(one.gross for one in known) if known else None,
         "fills": fills.select_related("deployment__strategy")[:NEWEST_FILLS],
-        "fill_count": fills.count(),
+        "fill_count": fills.filter(bust__isnull=True).count(),
+        "breaks": breaks_visible_to(user),
         "waiting": requests_waiting(user),
         "runs": runs_visible_to(user)[:NEWEST_RUNS],
         "runs_going": runs_visible_to(user).exclude(state__in=ENDED).count(),

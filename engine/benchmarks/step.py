@@ -1,0 +1,315 @@
+"""From a market data message to encoded order bytes: the live loop without its sockets.
+
+Each message of the file is a datagram of its own and goes the way of the live core: decoded in its MoldUDP64 packet,
+journaled on disk, stepped (books, health, the kernel of ``intraday_pairs`` with ``--pairs`` pairs and every move of a
+microprice a sample), limits checked, orders journaled and encoded as OUCH in SoupBinTCP. The time of an order is from
+the datagram being at hand, before its first byte is looked at, to the moment at which the live loop would call send;
+it is the loop's own stamp. A venue in the same process (`order_port`) accepts and executes every order before the next
+message; its reports take the live way too and are not timed as orders, but are within ``msgs_per_s``.
+
+Every limit stands at a finite value. Before anything is timed, each of PROVOKED is brought in turn to 0 until
+an order is refused for it, and back: ``rejects`` counts refusals by limit.
+
+The peer is the jitter of the machine: the same stamps in the same run around nothing.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.benchmarks import itch_file, many_pairs
+from engine.benchmarks.order_port import PORT, answer
+from engine.benchmarks.surroundings import commit, machine
+from engine.configuration import Account
+from engine.core.clock import SESSION_SHARE, SessionClock
+from engine.core.compiled import njit
+from engine.core.engine import FIRM, Engine, Loaded, blob
+from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus, command_event
+from engine.core.limit_names import MEASURED, Level, Limit
+from engine.core.limit_tables import StrategyLimits, canonical_bytes, firm_limits, limits_within
+from engine.core.state import INSTRUMENTS, OUTPUTS
+from engine.errors import BadInput
+from engine.live.compiled_loop import GO_ON, PACKETS, ROOM, drive_inputs, take_packet, take_stream
+from engine.live.feed import MarketFeed
+from engine.live.journal import SEGMENT_BYTES, Reader, Writer
+from engine.live.libc import steady_ns
+from engine.live.loop import Loop
+from engine.live.order_session import OrderSession, order_session_event
+from engine.live.pipeline import Pipeline
+from engine.live.recovery import InputState
+from engine.messages import LimitEnvelope
+from engine.strategies import intraday_pairs
+from engine.strategies.intraday_pairs import MEMORY
+
+SAMPLES = 1 << 21  # a power of two
+JITTER_SAMPLES = 1_000_000
+ONE_MESSAGE = 1  # bytes of a datagram: less than any message needs
+LEG_NOTIONAL = 1_000
+FINITE = 10**14  # shares or 1/10,000: far above what is traded, and checked all the same
+ENVELOPE = LimitEnvelope(FINITE, FINITE, FINITE, FINITE)
+# The strategy's limits that orders of this run meet when nothing is allowed, and the refusal of each.
+PROVOKED = {
+    "max_order_qty": "order_qty",
+    "max_order_notional": "order_notional",
+    "max_from_reference_bps": "collar_reference",
+    "max_duplicate_orders": "duplicate_orders",
+    "max_long_qty": "long_position",
+    "max_short_qty": "short_position",
+    "max_gross_notional": "gross_notional",
+    "max_net_notional": "net_notional",
+    "max_concentration_notional": "concentration",
+    "max_day_loss": "day_loss",
+    "max_drawdown": "drawdown",
+    "max_orders_per_s": "order_rate",
+    "max_messages_per_s": "message_rate",
+    "max_executions": "executions",
+}
+WARM_UP = 200_000  # messages
+LOOK_EVERY, PATIENCE = 2_000, 50  # messages to a look for a refusal, looks at most
+SESSION_SECONDS = 23_400
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="a plain ITCH 5.0 BinaryFILE")
+    parser.add_argument("--pairs", type=int, default=300, help=f"at most {intraday_pairs.MAX_PAIRS}")
+    parser.add_argument("--messages", type=int, default=5_000_000, help="of the file, at most")
+    parser.add_argument("--folder", type=Path, help="where the journal is written (default: HELIOGRAPH_VAR, or var)")
+    parser.add_argument("--cpu", type=int, help="that the run is bound to")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    symbols = itch_file.symbols_of(arguments.input)
+    if not 2 <= len(symbols) <= INSTRUMENTS:
+        raise BadInput("instruments", "input", len(symbols), f"2 to {INSTRUMENTS} symbols")
+    folder = arguments.folder or Path(os.environ.get("HELIOGRAPH_VAR", "var"))
+    with tempfile.TemporaryDirectory(prefix="bench-step-", dir=folder) as scratch:
+        bench = _Bench(arguments.input, symbols, arguments.pairs, Path(scratch) / "journal")
+        if arguments.cpu is not None:
+            os.sched_setaffinity(0, {arguments.cpu})
+        bench.play(WARM_UP)
+        rejects = bench.provoke_rejects()
+        bench.start_measuring()
+        messages, seconds = bench.play(arguments.messages)
+        latencies, orders, updates = bench.latencies(), bench.orders, bench.pair_updates
+    jitter = np.zeros(JITTER_SAMPLES, np.int64)
+    measure_jitter(jitter, np.zeros(2, np.int64))
+    ours, peer = percentiles(latencies), percentiles(jitter)
+    return {
+        "bench": "step",
+        "ok": all(rejects[name] > 0 for name in PROVOKED.values()),
+        "ours": ours["p50_ns"],
+        "peer": peer["p50_ns"],
+        "ratio": round(ours["p50_ns"] / max(peer["p50_ns"], 1), 1),
+        "unit": "ns",
+        "n": len(latencies),
+        "commit": commit(),
+        "machine": machine(),
+        "messages": messages,
+        "orders": orders,
+        **ours,
+        "jitter": peer,
+        "msgs_per_s": round(messages / seconds),
+        "pairs": arguments.pairs,
+        "pairs_per_message": round(updates / messages, 3),
+        "checks_per_order": len(Level) * MEASURED,
+        "rejects": rejects,
+    }
+
+
+def percentiles(samples: np.ndarray) -> dict[str, int]:
+    p50, p99, p999 = np.percentile(samples, (50, 99, 99.9)).round().astype(int).tolist()
+    return {"p50_ns": p50, "p99_ns": p99, "p999_ns": p999, "max_ns": int(samples.max())}
+
+
+class _Bench:
+    def __init__(self, path: Path, symbols: np.ndarray, pairs: int, journal: Path) -> None:
+        names = [int(key).to_bytes(8, "big").decode().rstrip() for key in symbols]
+        engine = Engine(lambda _: Loaded(intraday_pairs.kernel(), intraday_pairs.STRATEGY.interests, 10**12))
+        self._pipeline = Pipeline(engine, Writer.create(journal, segment_bytes=SEGMENT_BYTES))
+        account = Account("", "")
+        self._feed, self._orders = MarketFeed(names, InputState(), account), OrderSession(account, names, InputState())
+        self._orders.codec = self._orders.codec._replace(latencies=np.zeros(SAMPLES, np.int64))
+        self._loop = Loop(self._pipeline, self._feed, self._orders, [0], -1, busy=True)
+        self._loop.direct = False  # what it sends is left for the venue here
+        clock = SessionClock(time.time_ns(), [int(itch_file.SESSION)], SESSION_SECONDS / SESSION_SHARE)
+        self._loop.set_clock(clock.wall_knots, clock.session_knots)
+        self._port = np.zeros(1, PORT)
+        self._packer, self._pieces = itch_file.Packer(ONE_MESSAGE), itch_file.pieces(path)
+        self._datagrams, self._ends, self._next = np.zeros(0, np.uint8), np.zeros(0, np.int64), 0
+        self._trade(names, pairs)
+        self._open(len(names))
+
+    def _trade(self, names: list[str], pairs: int) -> None:
+        """One strategy that runs, within limits."""
+        strategy = many_pairs.parameters(lookback=30, entry=0.7, exit=0.2, stop=50.0, leg_notional=LEG_NOTIONAL)
+        for blob_type, slot, payload in (
+            (BlobType.INSTRUMENTS, FIRM, json.dumps(names).encode()),
+            (BlobType.LIMITS, FIRM, firm_limits(ENVELOPE)),
+            (BlobType.MANIFEST, 0, b"{}"),
+            (BlobType.LIMITS, 0, _limits()),
+            (BlobType.PARAMETERS, 0, strategy),
+            (BlobType.ARTIFACT, 0, many_pairs.artifact(len(names), pairs).tobytes()),
+        ):
+            self._load(blob_type, payload, slot)
+        self._pipeline.take(command_event(0, Command.START, 0))
+        self._pipeline.take(order_session_event(0, up=True, next_id=1))
+        self._orders.up = True
+
+    def _load(self, blob_type: BlobType, payload: bytes, slot: int) -> None:
+        self._pipeline.take_blob(blob(blob_type, payload, strategy=slot, ts=self._pipeline.last_ts), payload)
+
+    def _open(self, instruments: int) -> None:
+        """The state machine takes the file's first message, and the session opens, which the file does not say."""
+        self._datagrams, self._ends = self._packer.pack(next(self._pieces))
+        for events in self._feed.on_datagram(self._datagrams[: self._ends[0]].tobytes(), 0, 0):
+            self._pipeline.take(events)
+        self._next = 1
+        event = np.zeros(1, EVENT)
+        event["instrument"], event["kind"], event["code"] = -1, Kind.SESSION, Session.OPEN
+        event["date"] = int(itch_file.SESSION)
+        self._pipeline.take(event)
+        event["kind"], event["code"] = Kind.STATUS, TradingStatus.TRADING
+        for instrument in range(instruments):
+            event["instrument"] = instrument
+            self._pipeline.take(event)
+
+    def play(self, messages: int) -> tuple[int, float]:
+        """(messages played, seconds): as many as the file still has, at most ``messages``."""
+        played, seconds = 0, 0.0
+        while played < messages:
+            if self._next == len(self._ends):
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._datagrams, self._ends = self._packer.pack(piece)
+                self._next = 0
+            first, ends = self._next, self._ends[: self._next + messages - played]
+            began = time.perf_counter()
+            self._play(ends)
+            seconds += time.perf_counter() - began
+            played += self._next - first
+        return played, seconds
+
+    def _play(self, ends: np.ndarray) -> None:
+        while self._next < len(ends):
+            lent = self._loop.lend(0)
+            self._next, reason = play(self._datagrams, ends, self._next, self._port, *lent)
+            self._loop.take_back()
+            if reason == PACKETS:
+                raise BadInput("message", "input", self._next, "a message that continues the session")
+            if reason == ROOM:
+                self._pipeline.writer.make_room(1 + OUTPUTS)
+
+    def provoke_rejects(self) -> dict[str, int]:
+        """Refusals by limit, each limit of PROVOKED brought in turn to 0 until there is one, and back."""
+        counted = dict.fromkeys((limit.name.lower() for limit in Limit if limit is not Limit.NONE), 0)
+        for name in PROVOKED:
+            self._load(BlobType.LIMITS, _limits(**{name: 0}), 0)
+            before, found = self._pipeline.writer.last, 0
+            for _ in range(PATIENCE):
+                self.play(LOOK_EVERY)
+                found, before = self._count_rejects(counted, before), self._pipeline.writer.last
+                if found:
+                    break
+            self._load(BlobType.LIMITS, _limits(), 0)
+            again = command_event(self._pipeline.last_ts, Command.REENABLE, 0)  # executions beyond a limit are latched
+            again["level"], again["person"] = Level.STRATEGY, 1
+            self._pipeline.take(again)
+        return counted
+
+    def _count_rejects(self, counted: dict[str, int], after: int) -> int:
+        reader, found = Reader(self._pipeline.writer.directory), 0
+        while len(records := reader.read(after)):
+            after += len(records)
+            for code in records["code"][records["kind"] == Kind.LIMIT_REJECT].tolist():
+                counted[Limit(code).name.lower()] += 1
+                found += 1
+        return found
+
+    def start_measuring(self) -> None:
+        self._loop.forget_latencies()
+        self._orders_before, self._updates_before = int(self._port[0]["orders"]), self._updates()
+
+    def _updates(self) -> int:
+        memory = self._pipeline.engine.state["stores"][0]["memory"][: MEMORY.itemsize].view(MEMORY)[0]
+        return int(memory["signals"]["pair"]["exponential"]["count"].sum())
+
+    @property
+    def pair_updates(self) -> int:
+        return self._updates() - self._updates_before
+
+    @property
+    def orders(self) -> int:
+        return int(self._port[0]["orders"]) - self._orders_before
+
+    def latencies(self) -> np.ndarray:
+        return self._loop.latencies()
+
+
+def _limits(**values: int) -> bytes:
+    """The strategy's limits, finite everywhere."""
+    return canonical_bytes(StrategyLimits(0, msgspec.structs.replace(limits_within(ENVELOPE), **values)))
+
+
+@njit(cache=True, nogil=True)
+def play(datagrams, ends, first, ports, loops, stop, ready, clock, machine, journal, market, session):
+    """Takes datagrams from number ``first`` on as `serve` does; (the first not taken, why). What was begun when the
+    segment was full is gone on with."""
+    loop, port = loops[0], ports[0]
+    loop.orders.logged_in = 1
+    for index in range(first, len(ends)):
+        if not port.begun:
+            start = ends[index - 1] if index else 0
+            for position in range(start, ends[index]):  # which is what recv does
+                market.datagrams[0, position - start] = datagrams[position]
+            loop.feed.held[0] = ends[index] - start
+            loop.feed.received_at[0] = steady_ns(clock.times)
+            if not take_packet(loop, clock, machine, market, 0):
+                return index, PACKETS
+        port.begun = 1
+        if not port.answering and drive_inputs(loop, clock, machine, journal, session) == ROOM:
+            return index, ROOM
+        port.answering = 1
+        sends = loop.orders.sends
+        reason = _answer(loop, port, clock, machine, journal, session)
+        loop.orders.sends = sends  # what reports cause is not from a market data message
+        if reason == ROOM:
+            return index, ROOM
+        port.begun = port.answering = 0
+    return len(ends), GO_ON
+
+
+@njit(cache=True, nogil=True)
+def _answer(loop, port, clock, machine, journal, session):
+    """The venue takes what was sent, and the loop its reports, until nobody has anything to say."""
+    orders = loop.orders
+    while True:
+        if orders.unsent < orders.unsent_stop:
+            orders.stop, _ = answer(port, session.out, orders.unsent, orders.unsent_stop, session.stream, orders.stop)
+            orders.unsent = orders.unsent_stop = 0
+        if loop.start < loop.stop:
+            reason = drive_inputs(loop, clock, machine, journal, session)
+        elif orders.start < orders.stop:
+            orders.heard_at = steady_ns(clock.times)
+            reason = take_stream(loop, clock, machine, journal, session)
+        else:
+            return GO_ON
+        if reason == ROOM:
+            return ROOM
+
+
+@njit(cache=True, nogil=True)
+def measure_jitter(samples, times):
+    """From each reading of the clock to the next one."""
+    before = steady_ns(times)
+    for index in range(len(samples)):
+        now = steady_ns(times)
+        samples[index] = now - before
+        before = now
