@@ -21,7 +21,7 @@ from engine.core.adjustments import pay_dividend, split_position
 from engine.core.capacities import LOTS, VENUES
 from engine.core.carry import Carried, CarriedBreak, CarriedLatch, CarriedOrder, CarriedPosition
 from engine.core.engine import FIRM, Engine, blob
-from engine.core.events import Action, BlobType, Kind, Session
+from engine.core.events import POST_ONLY, Action, BlobType, Kind, Session, TimeInForce
 from engine.core.kill import KILLERS, KillLevel
 from engine.core.limit_names import MARK_SHIFT
 from engine.core.limit_tables import decode_bundle, decode_strategy_limits
@@ -44,7 +44,8 @@ EARLIER = "journal-"  # folders of journals that were replaced, named by the jou
 SHIPPED = "shipped"  # a file there: the control plane has committed all of it
 UNFINISHED = "journal.new"
 OF_A_SLOT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
-OF_THE_NODE = (BlobType.INSTRUMENTS, BlobType.SETTINGS, BlobType.VENUE_FEES)
+OF_THE_NODE = (BlobType.INSTRUMENTS, BlobType.SETTINGS, BlobType.VENUE_FEES, BlobType.VENUES)
+IN_FORCE = (1 << MARK_SHIFT) - 1 & ~POST_ONLY
 _CARRIED_FIELDS = ("position", "cost", "realised", "fees", "fifo_realised")
 
 
@@ -202,6 +203,8 @@ class Estate:
             "origin": 0,
             "before": 0,
             "mark": int(record["flags"]) >> MARK_SHIFT & 3,
+            "venue": int(record["venue"]),
+            "immediate": int(int(record["flags"]) & IN_FORCE == TimeInForce.IOC),
         }
 
     def _order_replace(self, record: Any, order_id: int) -> None:

@@ -132,7 +132,7 @@ class Listener:
 
     def orders(self) -> list[tuple[int, ...]]:
         """As `Venue.orders`, from the engine's books."""
-        return sorted(order[1:] for order in book_content(self.state["books"])[0])
+        return sorted(order[1:] for order in book_content(self.state["books"][0])[0])
 
     def volumes(self) -> list[int]:
         """Shares traded today so far, by instrument."""
