@@ -62,7 +62,7 @@ class Kind(IntEnum):
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
     SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
     KILL = 67  # code: KillLevel that holds from here on, scope: Scope, ref: its key, epoch
-    ROUTE = 68  # order_id, action, rate (of it that is expected), reason: router_records.Reason, strategy: why there
+    ROUTE = 69  # order_id, action, rate (of it that is expected), reason: router_records.Reason, strategy: why there
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy

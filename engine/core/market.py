@@ -81,8 +81,10 @@ def _take_touch(state, venue, instrument, bid, bid_size, ask, ask_size):
     """A venue's touch; True when that of all venues is another for it."""
     if state.venue_count == 1:
         return set_touch(state.market[instrument], bid, bid_size, ask, ask_size)
-    if not set_touch(state.quotes[venue, instrument], bid, bid_size, ask, ask_size):
+    quote = state.quotes[venue, instrument]
+    if not set_touch(quote, bid, bid_size, ask, ask_size):
         return False
+    quote.changes += 1
     return consolidate(state, instrument)
 
 

@@ -148,6 +148,7 @@ ORDER = np.dtype(
         ("sent_at", "<i8"),
         ("sibling", "<i8"),  # the next open child of its parent, 0 for none
         ("asked", "<i8"),  # shares, as it was sent
+        ("seen", "<i8"),  # VENUE_QUOTE's ``changes`` then
         ("instrument", "<i4"),
         ("strategy", "<i4"),
         ("state", "<i4"),
@@ -241,6 +242,7 @@ def open_order(state, strategy, instrument, side, qty, price, parent, mark, venu
     order.sent_at = state.now
     order.sibling = 0
     order.asked = qty
+    order.seen = 0
     order.instrument = instrument
     order.strategy = strategy
     order.state = PENDING_NEW

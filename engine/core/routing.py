@@ -2,9 +2,9 @@
 
 A round asks the router (``router``) to take what is displayed up to the parent's price limit, the far touch as it was
 when the limit was set, and to try each dark midpoint once; its orders are immediate. What they leave is routed again on
-what is displayed then. When nothing is left within the limit, the rest goes where resting is cheapest, post-only at the
-near touch, follows it up to the limit at its own venue (``PEGS`` times in ``reprice_after``), and is called back when
-the limit is set anew.
+what is displayed then, once the feeds of those venues have told what was met there. When nothing is left within the
+limit, the rest goes where resting is cheapest, post-only at the near touch, follows it up to the limit at its own venue
+(``PEGS`` times in ``reprice_after``), and is called back when the limit is set anew.
 
 A round begins when every order that a venue still answers for has ended or rests. Orders at a venue that is lost or
 hangs are in doubt: they count as working until the venue has said what became of them, so that nothing is bought twice.
@@ -33,7 +33,7 @@ from engine.core.orders import (
 from engine.core.outputs import emit
 from engine.core.positions import worst_position
 from engine.core.router import route
-from engine.core.router_records import LEVELS, MIDPOINT, POST, note_outcome, relax
+from engine.core.router_records import LEVELS, MIDPOINT, POST, TAKE, note_outcome, relax
 from engine.core.scheduling import end_schedule, is_over, shares_to_send
 from engine.core.sending import cancel_order, passes, replace_order, send_order
 from engine.core.state import ROUTED, Phase
@@ -131,6 +131,9 @@ def learn(state, order):
     if state.venue_count == 1 or order.state == REJECTED:
         return
     state.venues[order.venue].rejects = 0
+    quote = state.quotes[order.venue, order.instrument]
+    if order.immediate and order.action == TAKE and order.seen == quote.changes:
+        quote.spent, quote.spent_at = quote.changes, state.now
     if order.origin == 0 and order.before == 0 and order.asked > 0:
         note_outcome(state.terms[order.venue], order.action, order.asked, order.filled)
 
@@ -226,6 +229,8 @@ def _route(state, out, strategy, instrument, side, qty, level):
     """One round. Where nobody has anything, the next one is after a while."""
     parent, intent = state.parents[strategy, instrument], state.intent
     if _open_venues(state, strategy, instrument, side, qty, level):
+        if _is_spent(state, instrument):
+            return
         best = _display(state, instrument, side)
         if best and state.now >= parent.limit_until:
             parent.limit, parent.limit_until = best, state.now + max(state.reprice_after, 1)
@@ -240,6 +245,18 @@ def _route(state, out, strategy, instrument, side, qty, level):
             _send_children(state, out, strategy, instrument, side)
             return
     parent.refused, parent.retry_at = 1, state.now + max(state.reprice_after // PEGS, 1)
+
+
+@njit(cache=True)
+def _is_spent(state, instrument):
+    """Whether a venue still displays what an order of ours has met: its feed comes behind its report. Not waited for
+    longer than for a venue that hangs."""
+    for venue in range(state.venue_count):
+        quote = state.quotes[venue, instrument]
+        fresh = state.now - quote.spent_at < state.hang_after
+        if state.terms[venue].open and quote.spent and quote.spent == quote.changes and fresh:
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -299,6 +316,7 @@ def _send_child(state, out, strategy, instrument, side, child):
     order.action = child.action
     order.immediate = 1 if child.action != POST else 0
     order.unanswered = 1
+    order.seen = state.quotes[child.venue, instrument].changes
     venue = state.venues[child.venue]
     if venue.awaiting == 0:
         venue.awaited_since = state.now

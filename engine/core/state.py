@@ -113,6 +113,9 @@ VENUE_QUOTE = np.dtype(
         ("ask_size", "<i8"),
         ("trading", "<i8"),  # 1 trading, 2 halted; 0 while it has said neither
         ("halted", "<i8"),  # 1 during an operational halt
+        ("changes", "<i8"),  # of its touch
+        ("spent", "<i8"),  # ``changes`` when an order of ours that was sent at this touch came to its end
+        ("spent_at", "<i8"),
     ]
 )
 
