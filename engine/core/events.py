@@ -45,7 +45,7 @@ class Kind(IntEnum):
     RESTATED = 39  # order_id, reason: Restatement
     # outputs of the step
     ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags: time in force, POST_ONLY, Mark, PEGGED
-    ORDER_CANCEL = 51  # order_id, qty = 0, strategy
+    ORDER_CANCEL = 51  # order_id, qty = 0, strategy; flags = 1: it goes out in the MASS_CANCEL behind it
     LIMIT_REJECT = 52  # code: Limit, value (of the limit), level: Level, order_value, strategy
     FILL = 53  # order_id, price, qty, ref = match number, strategy
     POSITION = 54  # position, average_cost, realised, fees, strategy
@@ -62,6 +62,7 @@ class Kind(IntEnum):
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
     SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
     KILL = 67  # code: KillLevel that holds from here on, scope: Scope, ref: its key, epoch
+    MASS_CANCEL = 68  # order_id (an id of its own), venue, instrument (-1: all): all that works there, in one message
     ROUTE = 69  # order_id, action, rate (of it that is expected), reason: router_records.Reason, strategy: why there
     # control (inputs)
     TIMER = 100  # deadline

@@ -13,6 +13,7 @@ from engine.core.kill import (
     lower_latch,
     raise_latch,
 )
+from engine.core.mass_cancels import cancel_in_one, wait_for_mass_cancels
 from engine.core.orders import is_open, leaves
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.routing import level_to_work
@@ -35,7 +36,10 @@ def on_kill(state, out, event):
     _tell(state, out, index)
     if event.argument == FLATTEN:
         _ask_again(state)
+    first = state.emitted
     _cancel_killed(state, out, len(state.orders), event.argument == FLATTEN)
+    if event.argument >= CANCEL:
+        cancel_in_one(state, out, first, event.scope, event.ref)
 
 
 @njit(cache=True)
@@ -50,6 +54,7 @@ def on_rearm(state, out, event):
 @njit(cache=True)
 def keep_killed(state, out):
     """Asks once more for the cancels that a latch wants: some of them may never have arrived."""
+    wait_for_mass_cancels(state, out)
     if state.kills.latched:
         _cancel_killed(state, out, SWEEP, False)
 

@@ -5,6 +5,7 @@ from engine.core.breaks import open_break
 from engine.core.compiled import njit
 from engine.core.events import Break, Kind, Restatement
 from engine.core.executions import NONE, find_execution, note_execution
+from engine.core.mass_cancels import ask_one_by_one, forget_mass_cancel, is_mass_cancel
 from engine.core.orders import (
     PENDING_CANCEL,
     PENDING_NEW,
@@ -52,6 +53,9 @@ CLOSED_REASON, TIMEOUT_REASON = ord("E"), ord("T")
 def on_report(state, out, event):
     """Applies one order report; returns the order's instrument, or -1 when the order is not ours to know."""
     slot = order_by_id(state.orders, event.order_id)
+    if slot < 0 and event.kind == REJECTED and is_mass_cancel(state, event.order_id) >= 0:
+        ask_one_by_one(state, out, is_mass_cancel(state, event.order_id))
+        return -1
     if slot < 0:
         emit_anomaly(state, out, UNKNOWN_ORDER, event.instrument, event.kind, event.order_id)
         if event.kind == EXECUTION:
@@ -322,6 +326,7 @@ def on_order_session(state, out, event):
     if not event.code:
         return
     state.next_order_id = max(state.next_order_id, event.ref)
+    forget_mass_cancel(state, event.venue)
     for slot in range(len(state.orders)):
         order = state.orders[slot]
         if not is_open(order) or order.venue != event.venue:

@@ -141,6 +141,10 @@ BAR = np.dtype([("open", "<i8"), ("high", "<i8"), ("low", "<i8"), ("close", "<i8
 # ``desk_key`` and ``strategy_key`` are digests of their names, 0 for none: what kills find them by.
 SLOT = np.dtype([("state", "<i8"), ("capital", "<i8"), ("desk", "<i8"), ("desk_key", "<i8"), ("strategy_key", "<i8")])
 
+# A venue's newest mass cancel: its id (0: none is waited for) and instrument (-1: all), how many timers it has waited,
+# and up to which slot of the order table its orders have been asked for one by one since.
+MASS_CANCEL = np.dtype([("id", "<i8"), ("instrument", "<i8"), ("waited", "<i8"), ("asked", "<i8")])
+
 # Why an instrument does not trade: a Break (0 for none) and the match number or order id that it is about.
 BREAK = np.dtype([("code", "<i8"), ("value", "<i8")])
 
@@ -201,6 +205,7 @@ STATE = np.dtype(
         ("breaks", BREAK, (INSTRUMENTS,)),
         ("unexplained", BREAK),  # of which no instrument is known: nothing trades
         ("kills", KILLS),
+        ("mass_cancels", MASS_CANCEL, (VENUES,)),
         ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody
         ("lots", LOT_RING, (STRATEGIES, INSTRUMENTS)),
         ("health", health_dtype(INSTRUMENTS)),
@@ -215,9 +220,10 @@ STATE = np.dtype(
 
 # The most records one step can emit: a bar an instrument; for each strategy its kernel's records (KERNEL_RECORDS at the
 # most) and for each instrument an order, or a cancel and that of a replace on its way; and SWEEP cancels that a kill
-# asks for once more; and what the router may write. A kill itself cancels up to ORDERS orders, and calls no kernel.
+# asks for once more; and what the router may write. A kill itself cancels up to ORDERS orders, in one message a venue,
+# and calls no kernel.
 KERNEL_RECORDS = 1024
 SWEEP = 2048
 ROUTED = 4096
 OUTPUTS = 2 * INSTRUMENTS + STRATEGIES * (KERNEL_RECORDS + 2 * INSTRUMENTS) + SWEEP + ROUTED + 1
-assert OUTPUTS > ORDERS + 1, "a kill's records fit"
+assert OUTPUTS > ORDERS + 1 + VENUES, "a kill's records fit"

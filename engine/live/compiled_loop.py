@@ -66,6 +66,7 @@ FEED_SIDE = np.dtype(
 )
 ORDER_SIDE = np.dtype(
     [
+        ("firm", "<i8"),  # `firm_key` of the account
         ("descriptor", "<i8"),  # -1 while there is no connection
         ("logged_in", "<i8"),
         ("up", "<i8"),  # 1: orders are sent
@@ -389,7 +390,7 @@ def encode_orders(side, orders, count, symbols, out, refused):
     """
     size = 0
     for index in range(count):
-        message = encode_order(orders, index, symbols, out, size + FRAME_BYTES)
+        message = encode_order(orders, index, symbols, side.firm, out, size + FRAME_BYTES)
         if message == 0:
             refused[side.refused] = orders[index]
             side.refused += 1

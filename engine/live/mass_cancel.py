@@ -23,12 +23,12 @@ from engine.live.recovery import InputState, InputTracker
 from engine.live.scopes import scope_of
 from engine.live.second_session import SecondSession, SessionFailed
 from engine.protocols import ouch
+from engine.protocols.ouch_events import FIRM_LETTERS
 from engine.strategies.load import decode_manifest
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-FIRM_LETTERS = 4
 TAKES = 1 << 18  # records at a time
 
 

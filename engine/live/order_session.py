@@ -17,7 +17,7 @@ from engine.live.compiled_loop import FRAME_BYTES, ORDER_SIDE, SOUP_PACKET_BYTES
 from engine.live.recovery import InputState
 from engine.protocols import ouch
 from engine.protocols.feed import FEED, new_feed, set_date, symbol_keys
-from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report
+from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, firm_key
 from engine.protocols.soupbintcp_session import (
     ClientSession,
     EndOfSession,
@@ -68,6 +68,7 @@ class OrderSession:
             self._feeds, self._symbols, np.zeros(STREAM_BYTES, np.uint8), out, np.zeros(LATENCIES, np.int64)
         )
         self._side = np.zeros(1, ORDER_SIDE)
+        self._side["firm"] = firm_key(account.username)
         self._refused = np.zeros(OUTPUTS, EVENT)
 
     @property
@@ -85,7 +86,7 @@ class OrderSession:
         and sent, there. ``date`` is the trading date, 0 while it is not known."""
         self._follow(date)
         side["logged_in"] = self._session is not None and self._session.state is State.LOGGED_IN
-        side["up"], side["sequence"] = self.up, self._expected()
+        side["firm"], side["up"], side["sequence"] = self._side[0]["firm"], self.up, self._expected()
         side["heard_at"] = side["sent_at"] = 0
 
     def take_back(self, side: np.void) -> None:

@@ -253,10 +253,12 @@ class OrderEntry:
             self.now.since_midnight, request.user_ref_num, request.firm, request.symbol, appendage=()
         )
         self._tell("mass_cancel", account, answer, None, user_ref_num=request.user_ref_num, symbol=request.symbol)
-        n = 0
-        for (owner, _), live in self._live.items():
-            if owner == account and request.symbol in ("", live.entered.symbol):
-                n = matching.reduce(self._books, live.reference, 0, self.reports, n)
+        covered = [
+            live.reference
+            for (owner, _), live in self._live.items()
+            if owner == account and request.symbol in ("", live.entered.symbol)
+        ]
+        n = int(matching.delete_each(self._books, np.array(covered, np.int64), self.reports, 0))
         self.tell_owners(n, CANCELED_BY_USER)
         return n
 
@@ -294,7 +296,7 @@ class OrderEntry:
             elif kind == matching_records.REFRESHED:
                 self._tell_refreshed(row)
             elif kind in (matching_records.DELETED, matching_records.REDUCED, matching_records.EXPIRED):
-                own_end = CANCEL_REASONS.get(Reason(int(row["reason"])))
+                own_end = CANCEL_REASONS.get(int(row["reason"]))
                 self._tell_canceled(row, own_end or reason)
 
     def _key(self, row: np.void, owner: str, tag: str) -> tuple[str, int]:

@@ -36,6 +36,7 @@ KEPT_SESSIONS = 3  # trading days whose messages can be asked for again
 QUIET_DAY_SECONDS = 2.0  # the day length for which the crowd's rates are written down
 MESSAGES_PER_SECOND = 600.0
 COLLAR = 2_000  # 1/10,000 of the touch that an order may trade through
+REPORTS_AT_ONCE = 1_024  # of several messages, before their market data leaves
 THRESHOLD_SHARE = 0.35  # of a session's deviation: about 600 messages a second from 20 symbols in days of two seconds
 
 
@@ -255,14 +256,28 @@ class Exchange:
     # ---- messages ----------------------------------------------------------------------------------
 
     def on_order(self, account: str, payload: bytes, wall_ns: int) -> list[bytes]:
-        """Handles an account's OUCH message after all that was due before it; returns datagrams."""
+        """``on_orders`` of one."""
+        return self.on_orders([(account, payload)], wall_ns)
+
+    def on_orders(self, messages: Sequence[tuple[str, bytes]], wall_ns: int) -> list[bytes]:
+        """Handles (account, OUCH message) in turn, after all that was due before; returns datagrams.
+
+        All that they cause is recorded in one write, and before anything of it is sent.
+        """
         datagrams = self.on_time(wall_ns)
         if self.orders.now.open:
             self._set_time(self.clock.session_ns(wall_ns))
-            self._watch_match_numbers()
-        n = self.orders.on_message(account, payload)
-        if n:
-            wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
+        unsent = 0  # reports since the last packet was cut
+        for account, payload in messages:
+            if self.orders.now.open:
+                self._watch_match_numbers()
+            n = self.orders.on_message(account, payload)
+            if unsent and unsent + n > REPORTS_AT_ONCE:
+                datagrams += self._packets(wall_ns)
+                unsent = 0
+            if n:
+                wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
+                unsent += n
         self.record.commit()
         return datagrams + self._packets(wall_ns)
 

@@ -52,11 +52,14 @@ class OrderConnection(asyncio.Protocol):
             (self.transport.pause_reading if paused else self.transport.resume_reading)()
 
     def data_received(self, chunk: bytes) -> None:
+        orders: list[bytes] = []
         for event in self.session.receive(chunk, time.monotonic_ns()):
             if isinstance(event, soup.Unsequenced):
-                self._server.on_order(self.session.username, event.payload)
+                orders.append(event.payload)
             else:
                 self._on_event(event)
+        if orders:
+            self._server.on_orders(self.session.username, orders)
         self.flush()
 
     def on_time(self, now: int) -> None:
@@ -68,11 +71,12 @@ class OrderConnection(asyncio.Protocol):
         """Sends what the account's stream has that the client has not, as far as the client keeps up."""
         if self.transport is None or self.transport.is_closing():
             return
-        if self.transport.get_write_buffer_size() < UNSENT_BYTES:
-            self.session.pump(time.monotonic_ns())
-        out = self.session.take()
-        if out:
-            self.transport.write(out)
+        more = True
+        while more:
+            more = self.transport.get_write_buffer_size() < UNSENT_BYTES and self.session.pump(time.monotonic_ns())
+            out = self.session.take()
+            if out:
+                self.transport.write(out)
         if self.session.state is soup.State.CLOSED:
             self.transport.close()
 
@@ -148,8 +152,8 @@ class Server:
                 if connection.transport is not None:
                     connection.transport.abort()
 
-    def on_order(self, account: str, payload: bytes) -> None:
-        datagrams = self.venue.on_order(account, payload, time.time_ns())
+    def on_orders(self, account: str, payloads: list[bytes]) -> None:
+        datagrams = self.venue.on_orders(account, payloads, time.time_ns())
         self._flush_orders()
         self._send(datagrams)
 

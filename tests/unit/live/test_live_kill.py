@@ -7,6 +7,7 @@ from live_world import SEGMENT, SYMBOLS, blobs, load, new_pipeline, opened, reco
 from engine.core.engine import Engine
 from engine.core.events import Command, Kind, command_event
 from engine.core.kill import KillLevel, kill_level
+from engine.core.orders import open_order
 from engine.core.signature import Signature
 from engine.core.state import StrategyState
 from engine.errors import BadInput
@@ -81,6 +82,20 @@ def test_the_proof_counts_what_worked_and_what_the_venue_has_ended(pipeline):
     assert unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUE) == 1
     pipeline.take(record(Kind.CANCELED, 0, order_id=order_id, qty=500, reason=ord("U"), sequence=2))
     assert unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUE) == 0
+
+
+def test_what_one_message_cancels_counts_order_by_order(pipeline):
+    first = working(pipeline)
+    slot = open_order(pipeline.engine.state, 0, 1, 1, 10, 90_000, 0, 0, 0)
+    second = int(pipeline.engine.state["orders"][slot]["order_id"])
+    pipeline.take(record(Kind.ACCEPTED, 1, order_id=second, price=90_000, qty=10, sequence=2))
+    answer, sent = give(pipeline, killed("cancel"))
+    assert (answer["orders_before"], answer["asked"], sent) == (2, 2, ["MASS_CANCEL"])
+    left = []
+    for order_id, qty in ((first, 500), (second, 10)):
+        pipeline.take(record(Kind.CANCELED, 0, order_id=order_id, qty=qty, reason=ord("U"), sequence=3 + len(left)))
+        left.append(unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUE))
+    assert left == [1, 0]
 
 
 def test_orders_of_what_is_not_killed_do_not_count(pipeline):
