@@ -30,7 +30,7 @@ from engine import PACKAGE
 from engine.benchmarks.surroundings import commit, machine
 from engine.configuration import Account
 from engine.core.engine import blob
-from engine.core.events import EVENT, BlobType, Kind, Stale
+from engine.core.events import EVENT, BlobType, Kind
 from engine.core.kill import Scope
 from engine.core.orders import OrderState, open_order
 from engine.core.state import ORDERS
@@ -38,8 +38,6 @@ from engine.errors import BadInput
 from engine.history import BARS, open_history
 from engine.live.config import load_config
 from engine.live.core import Core
-from engine.live.feed import stale_event
-from engine.live.order_session import order_session_event
 from engine.live.person_commands import kill_request, working
 from engine.live.second_session import SecondSession
 from engine.messages import DataContract, KillOrder, LimitEnvelope, Manifest
@@ -109,10 +107,10 @@ class _Core(Core):
 
     def begin(self) -> None:
         """Logged in, and the venue's day has begun: an order was taken."""
-        session = order_session_event(self._now(), up=False, unanswered=self.orders.unanswered)
-        self._take([session, stale_event(self._now(), Stale.GAP)])
+        for venue in self.venues:
+            self._take(venue.begin(self._now(), 0))
         self.pipeline.take_blob(blob(BlobType.MANIFEST, MANIFEST, strategy=0, ts=self._now()), MANIFEST)
-        self._until(lambda: self.orders.up)
+        self._until(lambda: all(venue.orders.up for venue in self.venues))
         give_up = time.monotonic() + GIVE_UP
         while not self._one_accepted():
             if time.monotonic() > give_up:
@@ -234,7 +232,7 @@ def _write_engine_config(folder: Path) -> None:
         "clock_file": str(folder / "exchange" / "clock.json"),
         "account_file": str(folder / "account.json"),
     }
-    engine = {"node": "bench", "var": str(folder / "engine"), "link": "", "token_file": "", "venue": venue}
+    engine = {"node": "bench", "var": str(folder / "engine"), "link": "", "token_file": "", "venues": [venue]}
     (folder / "engine").mkdir()
     (folder / "engine.json").write_text(json.dumps({**engine, "symbols": SYMBOLS, "history": str(folder / "history")}))
 

@@ -82,7 +82,7 @@ class LiveCore:
             "var": str(self.folder / "engine"),
             "link": "ws://127.0.0.1:9/",
             "token_file": str(self.folder / "token"),
-            "venue": {"name": "BENCH", "itch_bind": "127.0.0.1:0", **files},
+            "venues": [{"name": "BENCH", "itch_bind": "127.0.0.1:0", **files}],
             "symbols": self.symbols,
             "history": str(self.folder / "history"),
             "mode": mode,

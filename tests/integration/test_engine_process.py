@@ -154,13 +154,15 @@ class World:
             "var": str(folder / "engine"),
             "link": f"ws://127.0.0.1:{self.control.port}/engine/link/",
             "token_file": str(folder / "token"),
-            "venue": {
-                "name": "SIM",
-                "itch_bind": itch,
-                "ports_file": str(folder / "exchange" / "ports.json"),
-                "clock_file": str(folder / "exchange" / "clock.json"),
-                "account_file": str(account),
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "itch_bind": itch,
+                    "ports_file": str(folder / "exchange" / "ports.json"),
+                    "clock_file": str(folder / "exchange" / "clock.json"),
+                    "account_file": str(account),
+                }
+            ],
             "symbols": list(meta.symbols),
             "history": str(folder / "history"),
             "fee_per_share": 30,

@@ -39,14 +39,16 @@ class CoreProcess:
             "var": str(folder / "engine"),
             "link": "ws://127.0.0.1:9/",
             "token_file": str(folder / "token"),
-            "venue": {
-                "name": "SIM",
-                "ports_file": str(exchange / "ports.json"),
-                "clock_file": str(exchange / "clock.json"),
-                "account_file": str(folder / "account.json"),
-                "snapshot_after": 20,
-                **venue,
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "ports_file": str(exchange / "ports.json"),
+                    "clock_file": str(exchange / "clock.json"),
+                    "account_file": str(folder / "account.json"),
+                    "snapshot_after": 20,
+                    **venue,
+                }
+            ],
             "symbols": SYMBOLS,
             "history": str(folder / "history"),
         }

@@ -78,7 +78,7 @@ class Listener:
         resume = InputState()
         if folder.exists():
             writer, engine = Writer.open(folder, segment_bytes=SEGMENT), Engine(load)
-            resume = recover(engine, Reader(folder), folder / "snapshots").inputs
+            resume = recover(engine, Reader(folder), folder / "snapshots").inputs[0]
             self.pipeline = Pipeline(engine, writer)
         else:
             self.pipeline = Pipeline(Engine(load), Writer.create(folder, segment_bytes=SEGMENT))
