@@ -9,6 +9,7 @@ of the state machines, record for record, and orders go out only behind the inpu
 from engine.core.clock import interpolate
 from engine.core.compiled import njit
 from engine.core.events import Kind
+from engine.core.health import bucket_of
 from engine.live.libc import EAGAIN, EINTR, EPOLLOUT, receive, send, steady_ns, wait
 from engine.live.loop_records import (
     DATAGRAM_BYTES,
@@ -308,7 +309,9 @@ def _send(orders, clock, session, out, size, received_at):
     if size == 0:
         return
     orders.sent_at = steady_ns(clock.times)
-    session.latencies[session.sends[0] & (len(session.latencies) - 1)] = orders.sent_at - received_at
+    latency = orders.sent_at - received_at
+    session.latencies[session.sends[0] & (len(session.latencies) - 1)] = latency
+    session.histogram[bucket_of(latency)] += 1
     session.sends[0] += 1
     sent = 0
     while orders.direct and sent < size:

@@ -325,6 +325,7 @@ class Core:
             "venues": [venue.status(state["venues"][venue.number]) for venue in self.venues],
             "anomalies": int(state["anomalies"]),
             "send_ns": self.loop.send_ns(),
+            "send_histogram": self.loop.send_histogram(),
             "itch_ports": [port for venue in self.venues for port in venue.lines.ports],
             "breaks": breaks_now(self.pipeline),
             "latches": latches_now(self.pipeline, self.config.venue_names),

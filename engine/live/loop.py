@@ -157,6 +157,10 @@ class Loop:
         p50, p99 = int(newest[len(newest) // 2]), int(newest[len(newest) * 99 // 100])
         return {"sends": self.sends, "p50": p50, "p99": p99}
 
+    def send_histogram(self) -> list[int]:
+        """Of every send since the start, by bucket of `engine.core.health_record`, to the last that is not 0."""
+        return np.trim_zeros(self._session.histogram, "b").tolist()
+
     def forget_latencies(self) -> None:
         self._session.sends[0] = 0
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.core.capacities import MARKETS
+from engine.core.health_record import BUCKETS
 from engine.core.state import OUTPUTS
 from engine.live.libc import EPOLL_EVENT
 from engine.protocols.feed import FEED, new_locate_map
@@ -131,6 +132,7 @@ class Session(NamedTuple):
     out: np.ndarray  # uint8[venues, n]: bytes to the venue
     latencies: np.ndarray  # int64, a power of two: recv return to send call, in ns
     sends: np.ndarray  # int64[1]: how many there were in all
+    histogram: np.ndarray  # int64[BUCKETS]: of those latencies, by `engine.core.health.bucket_of`
 
 
 def new_market(symbols: np.ndarray, venues: int) -> Market:
@@ -148,7 +150,8 @@ def new_session(symbols: np.ndarray, venues: int, latencies: int = LATENCIES) ->
     feeds["venue"] = np.arange(venues)
     out = np.zeros((venues, OUTPUTS * (FRAME_BYTES + MAX_ORDER_BYTES)), np.uint8)
     stream = np.zeros((venues, STREAM_BYTES), np.uint8)
-    return Session(feeds, symbols, stream, out, np.zeros(latencies, np.int64), np.zeros(1, np.int64))
+    kept, histogram = np.zeros(latencies, np.int64), np.zeros(BUCKETS, np.int64)
+    return Session(feeds, symbols, stream, out, kept, np.zeros(1, np.int64), histogram)
 
 
 class Clock(NamedTuple):

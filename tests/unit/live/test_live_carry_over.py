@@ -47,7 +47,7 @@ def carried(tmp_path: Path) -> tuple[Pipeline, Pipeline]:
     old = traded(tmp_path / "journal")
     new, inputs = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
     assert inputs[0].order_sequence == 5
-    assert inputs.feed_date == 0
+    assert inputs[0].feed_date == 0
     return old, new
 
 
