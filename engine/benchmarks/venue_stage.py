@@ -50,6 +50,14 @@ class VenueStage(CoreControl):
         """Where a venue keeps its record, its ports and its clock."""
         return self.folder / ("exchange" if name == self.venues[0][0] else f"exchange-{name}")
 
+    def change_exchange(self, name: str, **settings: Any) -> None:
+        """Other settings of one venue's exchange, from its next start on."""
+        path = self.folder / "exchange.json"
+        content = json.loads(path.read_text())
+        rows = {row["name"]: row for row in content["others"]}
+        rows.get(name, content).update(settings)
+        path.write_text(json.dumps(content))
+
     def start_exchange(self) -> None:
         """Returns when its ports are open."""
         command = [sys.executable, "-m", "engine", "exchange", "--config", str(self.folder / "exchange.json")]
