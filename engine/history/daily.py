@@ -28,7 +28,7 @@ class Merged(NamedTuple):
 
 
 def merge(dataset: str, old: pa.Table, new: pa.Table, replace: bool) -> Merged:
-    """Join bars (both ``checked``). Raises ``BadInput`` for other figures of a bar that is there, unless ``replace``."""
+    """Join bars (both ``checked``). Raises ``BadInput`` for other figures of a bar, unless ``replace``."""
     both = overlap(old, new)
     conflicts = both.new[~both.equal]
     if len(conflicts) and not replace:
