@@ -123,13 +123,17 @@ upd:{[t;x] .hg.append[`live;t;`;x]}
     found,select from r where not sym in found`sym};
   .hg.out[t] `sym xasc step[ds;t;syms;e]/[.hg.empty t;days]}
 
-/ bars of iv ns cut at o; a trade whose flags are odd (Flag.NON_PRINTABLE) counts for nothing
+/ bars of iv ns cut at o; a trade whose flags are odd (Flag.NON_PRINTABLE) counts for nothing, one with 64 (NO_PRICE)
+/ makes the prices of a bar only where it has no others
 .hg.bars:{[ds;iv;syms;s;e;o]
   r:`sym`time`seq xasc .hg.get[ds;`trade;syms;.hg.ts s;.hg.ts e];
   r:select from r where 0=flags mod 2;
   o:.hg.ts o;
   r:update closes:o+iv*1+(`long$time-o) div iv from r;
-  r:0!select open:first price,high:max price,low:min price,close:last price,volume:sum size,trades:count i
+  r:update odd:1=(flags div 64) mod 2 from r;
+  r:update odd:odd and not all odd by closes,sym from r;
+  r:update p:?[odd;0N;price] from r;
+  r:0!select open:last fills reverse p,high:max p,low:min p,close:last fills p,volume:sum size,trades:count i
     by time:closes,sym from r;
   .hg.out[`bar] update seq:1+i,interval:iv from `time`sym xasc r}
 

@@ -21,6 +21,7 @@ KEY = ("time", "symbol", "seq")
 TEXT = ("source", "headline", "body")
 PAYLOAD = ("payload0", "payload1", "payload2", "payload3", "payload4")
 HEADER = ("ts_event", "instrument", "kind", "side", "venue", "flags")
+NO_PRICE = 64  # of a trade's flags, beside those of Flag: an odd lot, which is volume but makes no price
 FIRST_TIME, LAST_TIME = -(10**18) * 2, 4 * 10**18  # 1906 to 2096: what lies outside is another unit
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -106,7 +107,8 @@ class Ticks(Protocol):
         """Bars (schema ``TABLES["bar"]``, ordered by time and symbol) of ``interval`` ns, cut at ``origin``, of trades.
 
         A bar holds the trades of [time - interval, time). Intervals without a trade have no bar; trades that print
-        neither volume nor price (``Flag.NON_PRINTABLE``) count for nothing; seq counts from 1 in the answer.
+        neither volume nor price (``Flag.NON_PRINTABLE``) count for nothing. Those that are volume alone (``NO_PRICE``)
+        make the prices of a bar only where it has no others. seq counts from 1 in the answer.
         """
         ...
 

@@ -28,7 +28,7 @@ COLUMNS = {
     "listing": "listed",
     "corporate_action": "code numerator denominator amount",
 }
-NON_PRINTABLE = 1
+NON_PRINTABLE, NO_PRICE = 1, 64
 Row = dict[str, Any]
 
 
@@ -89,7 +89,8 @@ class Reference:
                 grouped.setdefault((closes, row["sym"]), []).append(row)
         bars = []
         for (time, sym), trades in sorted(grouped.items()):
-            prices = [trade["price"] for trade in trades]
+            prices = [trade["price"] for trade in trades if not trade["flags"] & NO_PRICE]
+            prices = prices or [trade["price"] for trade in trades]
             bar = {"time": time, "sym": sym, "seq": len(bars) + 1, "interval": interval}
             bar |= {"open": prices[0], "high": max(prices), "low": min(prices), "close": prices[-1]}
             bars.append(bar | {"volume": sum(trade["size"] for trade in trades), "trades": len(trades)})

@@ -5,9 +5,8 @@ import subprocess
 from hashlib import sha1
 from pathlib import Path
 
-from kdb_double.functions import Reference
-
 from engine.history.tables import KEY, TABLES
+from kdb_double.functions import Reference
 
 ROOT = Path(__file__).resolve().parents[3]
 KDB = ROOT / "deploy/kdb"
