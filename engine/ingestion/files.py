@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.errors import BadInput
-from engine.ingestion import binance, itch, lean, lobster
+from engine.ingestion import actions, binance, itch, lean, lobster
+from engine.ingestion.lean_daily import is_lean_daily
 from engine.ingestion.rows import MOST_BYTES, Batch, members
 
 FORMS = "a LEAN or LOBSTER .zip, an ITCH BinaryFILE (.itch, .itch50, also .gz), a Binance capture (.gz)"
@@ -27,9 +28,15 @@ class TickFile(NamedTuple):
 
 
 def is_ticks(path: Path) -> bool:
-    """Whether a file's name says that it may hold ticks (and not daily bars)."""
+    """Whether a file, by its name and outer form, holds rows of the tables and not daily bars."""
     name = path.name.lower()
-    return name.endswith((".zip", ".itch", ".itch50", ".itch.gz", ".itch50.gz")) or (
+    if not path.is_file():
+        return False
+    if name.endswith(".zip"):
+        return not is_lean_daily(path)
+    if actions.is_actions(path):
+        return True
+    return name.endswith((".itch", ".itch50", ".itch.gz", ".itch50.gz")) or (
         name.endswith(".gz") and not name.endswith(".csv.gz")
     )
 
@@ -39,6 +46,8 @@ def open_ticks(path: Path, day: int | None = None) -> TickFile:
     if not path.is_file():
         raise BadInput("no_such_file", "file", path.name, FORMS)
     raw = path.read_bytes()
+    if actions.is_actions(path):
+        return TickFile("corporate actions", sha256(raw).hexdigest(), actions.read(path), int)
     digest = sha256(raw).hexdigest()
     content = _unpacked(raw, path.name)
     if content[:2] == b"PK":
