@@ -32,6 +32,10 @@ class KdbHistory:
     def __init__(self, url: str) -> None:
         self._call = KdbConnection(url)
 
+    def close(self) -> None:
+        """Close this thread's connection; the next question opens another."""
+        self._call.close()
+
     # ---- rows
 
     def append(self, dataset: str, table: str, rows: pa.Table, *, source: str = "") -> int:

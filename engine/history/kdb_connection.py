@@ -69,22 +69,20 @@ class KdbConnection:
             return connection(function, *arguments)
         except kx.QError as error:
             if str(error) == "Query timed out":
-                self._forget()
+                self.close()
                 raise HistoryUnavailable(f"{function}: no answer in {self._timeout:g} s") from error
             raise _refusal(function, str(error)) from error
         except (OSError, RuntimeError, kx.PyKXException) as error:
-            self._forget()
+            self.close()
             raise HistoryUnavailable(f"{function}: {error}") from error
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        _, connection = getattr(self._local, "opened", (0, None))
-        if connection is not None:
-            connection.close()
-        self._forget()
-
-    def _forget(self) -> None:
+        """Close this thread's connection; the next call opens another."""
+        process, connection = getattr(self._local, "opened", (0, None))
         self._local.opened = (0, None)
+        if connection is not None and process == os.getpid():
+            # Now, and not when it is collected: its descriptor may be another connection's by then.
+            connection.close()
 
     def _connected(self) -> tuple[Any, Any]:
         kx = pykx()

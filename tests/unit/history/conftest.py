@@ -25,4 +25,6 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]
         yield store
     else:
         with KdbDouble(Reference().functions()) as double:
-            yield KdbHistory(double.url)
+            store = KdbHistory(double.url)
+            yield store
+            store.close()
