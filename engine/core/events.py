@@ -69,6 +69,8 @@ class Kind(IntEnum):
     CELL = 103  # never stored as a kind: names the raw cells behind a BLOB
     CORPORATE_ACTION = 104  # code: Action, numerator, denominator (new shares for old ones), amount (money a share)
     ADJUSTMENT = 105  # price, qty, person, strategy: shares by hand
+    INTENT = 106  # of a strategy that runs outside: flags says what it is (TARGET, LEG, SIGNAL), and so the payload;
+    # ts_event: the ts_recv of the newest event that it had seen
 
 
 class Session(IntEnum):

@@ -77,6 +77,7 @@ class Anomaly(IntEnum):
     ACTION_REFUSED = 21  # a corporate action, an adjustment or a re-enabling that does not fit
     COMMAND_REFUSED = 13  # a kill of no known scope or level, a re-arming that is not for these persons
     KERNEL_HUNG = 14  # it was called and never came back
+    INTENT_REFUSED = 15  # of a strategy that is not running, or none of the kinds that a strategy may write
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.

@@ -26,6 +26,7 @@ from engine.live.journal import Reader
 from engine.live.kill_watch import KillWatch
 from engine.live.link import BatchSource, Link, LinkState
 from engine.live.preparation import Preparation
+from engine.live.strategy_processes import StrategyProcesses
 from engine.live.supervisor import Supervisor
 from engine.messages import Desired, Heartbeat, Hello, Latch, OpenBreak, Refused
 
@@ -47,7 +48,8 @@ class Agent:
         load_account(self.config.venue.account_file)
         self.config.folder.mkdir(parents=True, exist_ok=True)
         self.supervisor = Supervisor(config_path.resolve(), self.config.folder)
-        self.deployer = Deployer(Preparation(self.config))
+        self.processes = StrategyProcesses(self.config.folder)
+        self.deployer = Deployer(Preparation(self.config), self.processes.reasons)
         self.kills = KillWatch(self.config, lambda: self._status)
         self.desired: Desired | None = None
         self.link: Link | None = None
@@ -68,6 +70,7 @@ class Agent:
         serving = {
             asyncio.create_task(self.supervisor.run(self._core_started)),
             asyncio.create_task(self._reconcile()),
+            asyncio.create_task(self._keep_processes()),
             asyncio.create_task(self.kills.run()),
             link,
             asyncio.create_task(self._stop.wait()),
@@ -75,6 +78,7 @@ class Agent:
         done, _ = await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
         self._flushing = True
         await self.supervisor.stop()
+        await self.processes.stop()
         if not link.done():
             await asyncio.wait({link}, timeout=FLUSH_SECONDS)
         for task in serving:
@@ -121,6 +125,16 @@ class Agent:
             except (CoreGone, BadInput) as error:
                 log.warning("desired state %d: %s", self.desired.revision, error)
                 await asyncio.sleep(0.5)
+
+    async def _keep_processes(self) -> None:
+        """Those of strategies that are Python classes; link or no link."""
+        while True:
+            await asyncio.sleep(TICK)
+            core = self.supervisor.client
+            if core is not None and not core.gone and core.status is not None:
+                wanted = self.desired.deployments if self.desired else []
+                running = frozenset(one.manifest.deployment for one in wanted if one.desired == "running")
+                await self.processes.keep(core.status, running)
 
     # ---- the link ----------------------------------------------------------------------------------
 

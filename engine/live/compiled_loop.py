@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.core.atomics import observe
 from engine.core.clock import interpolate
 from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.live.libc import EAGAIN, EINTR, EPOLL_EVENT, EPOLLOUT, receive, send, steady_ns, wait
 from engine.live.pipeline import drive
-from engine.live.segment import observe
 from engine.protocols.moldudp64_inorder import decode_packets
 from engine.protocols.ouch_events import QUERY_ANSWER, decode_report, encode_order
 from engine.protocols.unaligned import load_u16, store_u16

@@ -7,7 +7,6 @@ has no room or is damaged (standard error says which).
 """
 
 import argparse
-import ctypes
 import gc
 import json
 import logging
@@ -35,6 +34,7 @@ from engine.live.feed import MarketFeed, stale_event
 from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
+from engine.live.lifetime import end_with
 from engine.live.loop import Loop
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.person_commands import (
@@ -46,6 +46,7 @@ from engine.live.person_commands import (
     take_person_command,
     unacknowledged,
 )
+from engine.live.python_strategies import PythonStrategies
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
 from engine.live.snapshot_connection import SnapshotConnection
@@ -63,7 +64,6 @@ DISCONNECT_NS = 2 * SECOND  # how long a kill that disconnects waits for its can
 LOOPBACK = "127.0.0.1"
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
 FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
-PR_SET_PDEATHSIG = 1
 
 
 class Core:
@@ -93,6 +93,7 @@ class Core:
         self._status_at = self._disconnect_by = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
+        self._outside = PythonStrategies(config.folder, self.pipeline, self._poll)
         self._lines = FeedLines(config.venue.itch_addresses)
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -119,7 +120,7 @@ class Core:
         # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
         self.orders.unanswered += counted_queries(self.config.folder)
         session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
-        self._take([session, stale_event(ts, Stale.GAP)])
+        self._take([session, stale_event(ts, Stale.GAP), *self._outside.begin(ts)])
         self._apply_latch_file()
         while not self.loop.stopped:
             self._pass()
@@ -174,6 +175,8 @@ class Core:
                 self._on_writable()
         elif self._snapshots.owns(descriptor):
             self._take(self._snapshots.on_event(time.monotonic_ns(), self._now()))
+        elif self._outside.owns(descriptor):
+            self._take(self._outside.on_ready(descriptor, time.monotonic_ns(), self._now()))
         elif descriptor == self._control.fileno():
             self._accept()
         elif descriptor == self._wake_read:
@@ -208,6 +211,7 @@ class Core:
             self._ouch = (LOOPBACK, int(ports["ouch"]))
             self._snapshots.address = (LOOPBACK, int(ports["glimpse"])) if "glimpse" in ports else None
         self._watch_room()
+        self._take(self._outside.on_time(time.monotonic_ns(), self._now()))
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
         if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
             self._snapshot()
@@ -346,13 +350,23 @@ class Core:
         if not 0 <= int(record["strategy"]) < STRATEGIES:
             raise BadInput("slot", "strategy", int(record["strategy"]), f"0 to {STRATEGIES - 1}")
         if int(record["kind"]) == Kind.BLOB:
-            self._send(self.pipeline.take_blob(header, payload))
+            self._take_blob(header, payload)
         elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) not in FROM_ANYBODY:
             raise BadInput("command", "command", int(record["command"]), ", ".join(one.name for one in FROM_ANYBODY))
         else:
+            if int(record["command"]) == Command.START and int(record["kind"]) == Kind.COMMAND:
+                self._outside.before_start(int(record["strategy"]))
             self._send(self.pipeline.take(header))
         self._send_bytes()
         return {"slot": int(record["strategy"])}
+
+    def _take_blob(self, header: np.ndarray, payload: bytes) -> None:
+        slot, blob_type = int(header[0]["strategy"]), int(header[0]["blob_type"])
+        if blob_type == BlobType.ARTIFACT:
+            self._outside.keep_artifact(slot, payload)
+        self._send(self.pipeline.take_blob(header, payload))
+        if blob_type == BlobType.MANIFEST:
+            self._outside.open(slot)
 
     def _waiting(self, scope: str, below: int) -> int:
         return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue.name)
@@ -387,6 +401,7 @@ class Core:
             "deployment": decode_manifest(manifest).deployment,
             "state": STATE_NAMES[state],
             "flat": not self.engine.state["positions"][slot]["position"].any(),
+            "process": self._outside.status(slot),
         }
 
     # ---- durability --------------------------------------------------------------------------------
@@ -418,21 +433,13 @@ class Core:
         self._snapshot_at = writer.last
 
 
-def _end_with(parent: int) -> None:
-    """Asks the kernel to end this process in good order when its agent dies; a core without one is nobody's."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if parent and os.getppid() != parent:
-        sys.exit(0)  # it died before the kernel was asked
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m engine.live.core", description=__doc__)
     parser.add_argument("--config", required=True)
     parser.add_argument("--parent", type=int, default=0, help="process id of the agent; end when it ends")
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    if arguments.parent:
-        _end_with(arguments.parent)
+    end_with(arguments.parent)
     try:
         config = load_config(arguments.config)
         lock = lock_core(config)

@@ -50,6 +50,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.COMMAND: ("command", "argument", "level", "person", "epoch"),
     Kind.CORPORATE_ACTION: ("code", "numerator", "denominator", "amount"),
     Kind.ADJUSTMENT: ("price", "qty", "person", "strategy"),
+    Kind.INTENT: ("pair", "target", "strategy"),
     Kind.BLOB: ("blob_type", "length", "digest", "strategy"),
 }
 HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")
