@@ -165,7 +165,7 @@ class Engine:
 
     def attach(self, strategy: int, box: np.ndarray) -> None:
         """Posts to ``box`` (OUTBOX[1], see ``outbox``) from here on what the strategy, which runs outside, is to hear;
-        first what stands: quotes, its positions and targets, and its state."""
+        first what stands. The ring that the box names must last until ``detach``."""
         self.detach(strategy)
         self._boxes[strategy] = box
         self.kernels[BOXES + strategy] = box.ctypes.data

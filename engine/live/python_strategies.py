@@ -102,7 +102,7 @@ class PythonStrategies:
         return [command_event(ts, Command.PAUSE, slot) for slot in slots if self._running(slot)]
 
     def open(self, slot: int) -> None:
-        """Gives rings to the strategy whose manifest was loaded into ``slot``, if it runs outside. OSError without room."""
+        """Gives rings to a strategy that runs outside, whose manifest ``slot`` has just got. OSError without room."""
         self._close(slot)
         if not self._is_outside(slot):
             return

@@ -157,7 +157,7 @@ class PythonStrategy:
             self.intents.append((self.now, Kind.TARGET, instrument, 0, 0, shares, 0, 0))
 
     def signal(self, number: int, z: float, *, spread: float = 0.0, hedge: float = 0.0, stance: int = 0) -> None:
-        """Shows a signal's value on the live page."""
+        """Shows the value of a signal, by its number among the registry entry's ``signal_names``, on the live page."""
         values = (round(value * MICRO) for value in (z, spread, hedge))
         self.intents.append((self.now, Kind.SIGNAL, -1, stance, number, *values))
 
@@ -297,8 +297,12 @@ def python_strategy(
     description: str,
     parameters_model: type[BaseModel],
     prepare: Prepare = nothing_to_prepare,
+    signal_names: Callable[[bytes, list[str]], list[str]] = lambda artifact, instruments: [],
 ) -> Strategy:
-    """The registry's entry of a class. Its parameters come from the manifest, not from a kernel's record."""
+    """The registry's entry of a class. Its parameters come from the manifest, not from a kernel's record.
+
+    ``signal_names``: of an artifact and the instruments, what its signals are called; others are not shown.
+    """
     return Strategy(
         name=name,
         title=title,
@@ -306,7 +310,7 @@ def python_strategy(
         parameters_model=parameters_model,
         parameter_record=lambda parameters: b"",
         prepare=prepare,
-        pair_names=lambda artifact, instruments: [],
+        pair_names=signal_names,
         kernel=lambda: OUTSIDE,
         interests=interests_of(implementation),
         implementation=implementation,

@@ -83,9 +83,11 @@ def test_a_strategy_whose_process_hangs_is_paused_with_the_reason_and_replaced(w
 
 
 def test_a_core_that_was_killed_takes_the_strategy_up_again(world):
-    pid = world.core_pid()
+    pid, host = world.core_pid(), host_pid(world)
     os.kill(pid, signal.SIGKILL)
     wait_for("another core", lambda: world.core_pid() not in (pid, 0))
+    wait_for("another process", lambda: host_pid(world) not in (host, 0))
+    wait_for("it to run", lambda: world.control.state("d-1")[0] == "running")
     before = fills(world)
     wait_for("fills to go on", lambda: fills(world) > before + 5)
 
