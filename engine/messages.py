@@ -284,9 +284,9 @@ class BreakReport(msgspec.Struct, frozen=True, tag="break", tag_field="kind"):
     record: int
     ts: int
     symbol: str
-    code: str  # resolved, unknown_execution, unknown_bust
+    code: str  # resolved, or what engine.core.events.Break says, in lower case
     value: int
-    person: str = ""  # who resolved it
+    person: str = ""  # who resolved it; "by rule" when what caused it is gone
 
 
 class KillReport(msgspec.Struct, frozen=True, tag="kill", tag_field="kind"):

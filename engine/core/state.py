@@ -31,6 +31,7 @@ from engine.core.risk_record import (
 )
 from engine.core.schedules import SCHEDULE
 from engine.core.signature import SIGNERS
+from engine.core.strangers import STRANGER, STRANGERS
 
 ORDERS = 16_384  # slots, recycled; a power of two, for an order's slot is its id modulo this
 SCHEDULES = 128  # parents that can be worked by a schedule at once
@@ -161,6 +162,8 @@ STATE = np.dtype(
         ("executions", EXECUTIONS),
         ("breaks", BREAK, (INSTRUMENTS,)),
         ("unexplained", BREAK),  # of which no instrument is known: nothing trades
+        ("strangers", STRANGER, (STRANGERS,)),  # orders of our account that are not ours
+        ("venue_next_id", "<i8"),  # the order id that the venue expected when the session came up last
         ("kills", KILLS),
         ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody
         ("lots", LOT_RING, (STRATEGIES, INSTRUMENTS)),

@@ -7,10 +7,10 @@ paper and live call this same function.
 from engine.core.activity import reenable
 from engine.core.adjustments import on_adjustment, on_corporate_action
 from engine.core.bits import lowest_bit
-from engine.core.breaks import resolve_break
+from engine.core.breaks import open_break, resolve_break
 from engine.core.capacities import DESKS
 from engine.core.compiled import njit
-from engine.core.events import Command, Kind, Session
+from engine.core.events import Break, Command, Kind, Session
 from engine.core.exposure import hear
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import BOXED, OUTSIDE, call_kernel
@@ -20,7 +20,7 @@ from engine.core.market import on_market_data, on_session
 from engine.core.outbox import post_event, post_outputs
 from engine.core.outputs import emit, emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
-from engine.core.reports import on_order_session, on_report, stop_when_flat
+from engine.core.reports import end_missing, on_order_session, on_report, stop_when_flat
 from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
@@ -46,7 +46,8 @@ SESSION_CLOSE = int(Session.CLOSE)
 SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
-RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
+RESOLVE_BREAK, OPEN_BREAK = int(Command.RESOLVE_BREAK), int(Command.OPEN_BREAK)
+MISSING_ORDER = int(Break.MISSING_ORDER)
 REENABLE = int(Command.REENABLE)
 FIRM, DESK = int(Level.FIRM), int(Level.DESK)
 STRATEGY, SYMBOL = int(Level.STRATEGY), int(Level.SYMBOL)
@@ -211,7 +212,10 @@ def _on_intent(state, out, event):
 @njit(cache=True)
 def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
-        resolve_break(state, out, event.argument, event.ref)
+        if resolve_break(state, out, event.argument, event.ref) == MISSING_ORDER:
+            end_missing(state, out, event.argument)
+    elif event.command == OPEN_BREAK:
+        open_break(state, out, event.level, event.argument, event.ref)
     elif event.command == KILL:
         on_kill(state, out, event)
     elif event.command == REARM:

@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     firm_limits: FirmLimits = FirmLimits()
     limits_bundle: str = ""  # a signed bundle's file; ``firm_limits`` are signed here without it
     limits_key: str = ""  # file with the hex public key of who signs it
+    positions_file: str = ""  # what is held by somebody else's word: see ``engine.live.statement``
     symbol_changes: dict[str, str] = {}  # old name to the one in ``symbols``: the instrument stays what it is
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows

@@ -51,6 +51,7 @@ from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
 from engine.live.snapshot_connection import SnapshotConnection
 from engine.live.startup import load_settings, lock_core, open_pipeline
+from engine.live.statement import breaks_with, read_statement
 from engine.live.venue_clock import VenueClock
 from engine.live.warm import warm
 from engine.strategies.load import decode_manifest
@@ -121,6 +122,8 @@ class Core:
         self.orders.unanswered += counted_queries(self.config.folder)
         session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
         self._take([session, stale_event(ts, Stale.GAP), *self._outside.begin(ts)])
+        if self.config.positions_file:
+            self._take(breaks_with(read_statement(self.config.positions_file), self.engine, ts))
         self._apply_latch_file()
         while not self.loop.stopped:
             self._pass()

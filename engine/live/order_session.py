@@ -37,14 +37,17 @@ LATENCIES = 4096  # of the newest sends, a power of two
 QUERY_PATIENCE_NS = 500_000_000  # how long an answer that was counted on may fail to come
 
 
-def order_session_event(ts: int, *, up: bool, next_id: int = 0, unanswered: int = 0, sequence: int = 0) -> np.ndarray:
-    """EVENT[1] of kind ORDER_SESSION; ``qty`` counts the account queries without an answer."""
+def order_session_event(
+    ts: int, *, up: bool, next_id: int = 0, unanswered: int = 0, sequence: int = 0, missing: int = 0
+) -> np.ndarray:
+    """EVENT[1] of kind ORDER_SESSION; ``qty`` counts the account queries without an answer, ``missing`` the reports
+    that the venue does not have (any more)."""
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
     event["instrument"] = -1
     event["kind"] = ORDER_SESSION
     event["code"], event["ref"] = int(up), next_id
-    event["qty"], event["sequence"] = unanswered, sequence
+    event["qty"], event["sequence"], event["missing"] = unanswered, sequence, missing
     return event
 
 
@@ -192,7 +195,8 @@ class OrderSession:
             log.error("the venue goes on at message %d, %d was asked for", event.sequence, event.requested)
         self.unanswered += 1
         self._session.send_unsequenced(ouch.encode(ouch.AccountQuery()), now)
-        return [order_session_event(ts, up=False, unanswered=self.unanswered)]
+        missing = abs(event.sequence - event.requested)
+        return [order_session_event(ts, up=False, unanswered=self.unanswered, missing=missing)]
 
     def _report(self, event: Sequenced, now: int, ts: int) -> list[np.ndarray]:
         message = np.frombuffer(event.payload, np.uint8)

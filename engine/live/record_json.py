@@ -23,7 +23,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.EXECUTION: ("order_id", "price", "qty", "ref", "sequence"),
     Kind.CANCELED: ("order_id", "qty", "reason", "sequence"),
     Kind.REJECTED: ("order_id", "reason", "sequence"),
-    Kind.ORDER_SESSION: ("code", "ref", "sequence"),
+    Kind.ORDER_SESSION: ("code", "missing", "ref", "sequence"),
     Kind.REPLACED: ("order_id", "price", "qty", "ref", "sequence"),
     Kind.CANCEL_REJECTED: ("order_id", "reason", "sequence"),
     Kind.BUST: ("order_id", "ref", "sequence"),

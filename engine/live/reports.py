@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.core.breaks import BY_RULE
 from engine.core.carry import decode_carried
 from engine.core.events import BlobType, Break, Kind, Restatement, Session
 from engine.core.limit_names import Level, Limit
@@ -43,6 +44,7 @@ from engine.strategies.registry import strategy as registered
 
 MICRO = 1_000_000
 ORDERS_KEPT = 2 * ORDERS
+RULE = "by rule"  # in a person's place: what caused a break is gone
 
 STATE_NAMES: dict[int, StrategyStateName] = {
     int(StrategyState.LOADING): "loading",
@@ -366,6 +368,8 @@ class Reporter:
     def _break(self, number: int, record: Any) -> list[Report]:
         code, value = Break(int(record["code"])), int(record["value"])
         person = ", ".join(self._signature.persons) if code is Break.RESOLVED else ""
+        if int(record["flags"]) == BY_RULE:
+            person = RULE
         return [BreakReport(number, int(record["ts_event"]), self._symbol(record), code.name.lower(), value, person)]
 
     def _kill(self, number: int, record: Any) -> list[Report]:
