@@ -63,7 +63,7 @@ STATUS_NS = SECOND // 2
 RECONNECT_NS = (SECOND // 5, 2 * SECOND)
 DISCONNECT_NS = 2 * SECOND  # how long a kill that disconnects waits for its cancels
 LOOPBACK = "127.0.0.1"
-FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
+FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.PLAN, BlobType.ARTIFACT})
 FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
 
 
@@ -342,7 +342,7 @@ class Core:
         if int(record["kind"]) == Kind.BLOB:
             if int(record["blob_type"]) not in FROM_AGENT:
                 raise BadInput(
-                    "blob_type", "blob_type", int(record["blob_type"]), "manifest, parameters, limits, artifact"
+                    "blob_type", "blob_type", int(record["blob_type"]), "manifest, parameters, limits, plan, artifact"
                 )
             if int(record["blob_type"]) == BlobType.MANIFEST and int(record["strategy"]) == CHOOSE_SLOT:
                 header["strategy"] = self.engine.free_slot()

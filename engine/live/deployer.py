@@ -133,6 +133,8 @@ class Deployer:
         place = slot["slot"] if slot else await core.load(BlobType.MANIFEST, msgspec.json.encode(manifest))
         await core.load(BlobType.PARAMETERS, self._preparation.parameter_record(manifest), place)
         await core.load(BlobType.LIMITS, self._preparation.limits(manifest), place)
+        if manifest.plan is not None:
+            await core.load(BlobType.PLAN, self._preparation.plan(manifest), place)
         await core.load(BlobType.ARTIFACT, artifact, place)
         status = await core.refresh()
         self._loaded.add((status["pid"], name))

@@ -33,6 +33,7 @@ from engine.messages import (
     PositionReport,
     RejectReport,
     Report,
+    ScheduleReport,
     Side,
     SignalReport,
     StateReport,
@@ -94,6 +95,8 @@ WANTED = frozenset(
         Kind.LIMIT_REJECT,
         Kind.FILL,
         Kind.POSITION,
+        Kind.TARGET,
+        Kind.SCHEDULE,
         Kind.SIGNAL,
         Kind.EQUITY,
         Kind.ORDER_DONE,
@@ -144,6 +147,7 @@ class Reporter:
         self._walk = Walk(WANTED)
         self._signature = Signature([], "")  # of the command that was given last
         self._orders: OrderedDict[int, _Order] = OrderedDict()
+        self._missing: dict[tuple[int, int], list[int]] = {}  # (strategy, instrument): target, position
         self._makers: dict[int, Callable[[int, Any], list[Report]]] = {
             Kind.SESSION: self._session,
             Kind.ACCEPTED: self._accepted,
@@ -157,6 +161,8 @@ class Reporter:
             Kind.LIMIT_REJECT: self._limit_reject,
             Kind.FILL: self._fill,
             Kind.POSITION: self._position,
+            Kind.TARGET: self._target,
+            Kind.SCHEDULE: self._schedule,
             Kind.SIGNAL: self._signal,
             Kind.EQUITY: self._equity,
             Kind.ORDER_DONE: self._order_done,
@@ -195,6 +201,7 @@ class Reporter:
         elif blob.blob_type is BlobType.MANIFEST:
             manifest = decode_manifest(blob.payload)
             self.slots.pop(blob.strategy, None)
+            self._missing = {key: value for key, value in self._missing.items() if key[0] != blob.strategy}
             self.slots[blob.strategy] = Deployment(blob.strategy, manifest)
             return [StateReport(blob.number, int(blob.header[0]["ts_event"]), manifest.deployment, "loading")]
         elif blob.blob_type is BlobType.CARRIED:
@@ -408,8 +415,34 @@ class Reporter:
         ]
 
     def _position(self, number: int, record: Any) -> list[Report]:
+        self._of_parent(record)[1] = int(record["position"])
         values = (int(record[name]) for name in ("position", "average_cost", "realised", "fees"))
         return [PositionReport(number, int(record["ts_event"]), self._name(record), self._symbol(record), *values)]
+
+    def _of_parent(self, record: Any) -> list[int]:
+        return self._missing.setdefault((int(record["strategy"]), int(record["instrument"])), [0, 0])
+
+    def _target(self, number: int, record: Any) -> list[Report]:
+        self._of_parent(record)[0] = int(record["target"])
+        return []
+
+    def _schedule(self, number: int, record: Any) -> list[Report]:
+        target, position = self._of_parent(record)
+        done = int(record["done"])
+        return [
+            ScheduleReport(
+                record=number,
+                ts=int(record["ts_event"]),
+                deployment=self._name(record),
+                symbol=self._symbol(record),
+                side=side_name(record["side"]),
+                parent_id=int(record["parent_id"]),
+                qty=done + abs(target - position),
+                planned=int(record["planned"]),
+                due=int(record["due"]),
+                done=done,
+            )
+        ]
 
     def _equity(self, number: int, record: Any) -> list[Report]:
         return [
