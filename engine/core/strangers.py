@@ -14,7 +14,7 @@ from engine.core.outputs import emit
 
 STRANGERS = 64
 NOBODY = -1
-STRANGER = np.dtype([("order_id", "<i8"), ("instrument", "<i8"), ("qty", "<i8")])  # order_id 0: free
+STRANGER = np.dtype([("order_id", "<i8"), ("venue", "<i8"), ("instrument", "<i8"), ("qty", "<i8")])  # order_id 0: free
 
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
 REPLACED, ORDER_CANCEL = int(Kind.REPLACED), int(Kind.ORDER_CANCEL)
@@ -24,9 +24,9 @@ UNKNOWN_ORDER, UNKNOWN_EXECUTION = int(Break.UNKNOWN_ORDER), int(Break.UNKNOWN_E
 @njit(cache=True)
 def on_stranger(state, out, event):
     """Takes a report of an order that is not in the table."""
-    kind, index = event.kind, _find(state, event.order_id)
+    kind, index = event.kind, _find(state, event.venue, event.order_id)
     if kind == REPLACED:
-        _leave(state, out, _find(state, event.ref))
+        _leave(state, out, _find(state, event.venue, event.ref))
     if kind in (ACCEPTED, REPLACED):
         _come(state, out, event, index)
     elif kind == EXECUTION:
@@ -38,10 +38,10 @@ def on_stranger(state, out, event):
 
 
 @njit(cache=True)
-def cancel_strangers(state, out):
-    """Asks the venue to cancel all of them; when the session has come up, for what was asked before may be lost."""
+def cancel_strangers(state, out, venue):
+    """Asks a venue to cancel all of them; when its session has come up, for what was asked before may be lost."""
     for index in range(len(state.strangers)):
-        if state.strangers[index].order_id:
+        if state.strangers[index].order_id and state.strangers[index].venue == venue:
             _cancel(state, out, state.strangers[index])
 
 
@@ -49,16 +49,16 @@ def cancel_strangers(state, out):
 def _come(state, out, event, index):
     """Where there is no room for one more, everything is broken: how many work nobody knows."""
     if index == NOBODY:
-        index = _find(state, 0)
+        index = _free(state)
     known = 0 <= event.instrument < state.instruments
     open_break(state, out, UNKNOWN_ORDER, event.instrument if index != NOBODY and known else -1, event.order_id)
     if index == NOBODY:
         return
     stranger = state.strangers[index]
-    stranger.order_id = event.order_id
+    stranger.order_id, stranger.venue = event.order_id, event.venue
     stranger.instrument = event.instrument if known else -1
     stranger.qty = event.qty
-    if state.venue_up:
+    if state.venues[event.venue].up:
         _cancel(state, out, stranger)
 
 
@@ -85,13 +85,22 @@ def _leave(state, out, index):
 
 
 @njit(cache=True)
-def _find(state, order_id):
+def _find(state, venue, order_id):
     for index in range(len(state.strangers)):
-        if state.strangers[index].order_id == order_id:
+        if state.strangers[index].order_id == order_id and state.strangers[index].venue == venue:
+            return index
+    return NOBODY
+
+
+@njit(cache=True)
+def _free(state):
+    for index in range(len(state.strangers)):
+        if state.strangers[index].order_id == 0:
             return index
     return NOBODY
 
 
 @njit(cache=True)
 def _cancel(state, out, stranger):
-    emit(state, out, ORDER_CANCEL, stranger.instrument, 0, -1).order_id = stranger.order_id
+    record = emit(state, out, ORDER_CANCEL, stranger.instrument, 0, -1)
+    record.order_id, record.venue = stranger.order_id, stranger.venue

@@ -8,7 +8,7 @@ has all of them), oldest first:
 - ``fills``: ``{ts, execution_id, order_id, symbol, side, price, qty, revision, busted}``; a fill that has just been
   reported has no ``revision``: it is the newest of its execution
 - ``positions``: ``{ts, symbol, qty, average_cost, realised, fees}``
-- ``orders``: ``{ts, order_id, symbol, side, state, price, qty, filled, reason}``
+- ``orders``: ``{ts, order_id, symbol, side, state, price, qty, filled, reason, venue}``
 - ``signals``: ``{ts, pair, z, spread, hedge_ratio, stance}``
 - ``schedules``: ``{ts, symbol, parent_id, side, qty, planned, due, done}``: parents that a plan works
 - ``rejects``: ``{ts, symbol, limit, level, value, order_value}``
@@ -51,7 +51,7 @@ def milliseconds(at: datetime) -> int:
 _FILL = ("execution_id", "order_id", "symbol", "side", "price", "qty")
 _BUST = ("execution_id", "side")
 _POSITION = ("symbol", "qty", "average_cost", "realised", "fees")
-_ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason")
+_ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason", "venue")
 _SIGNAL = ("pair", "z", "spread", "hedge_ratio", "stance")
 _SCHEDULE = ("symbol", "parent_id", "side", "qty", "planned", "due", "done")
 _REJECT = ("symbol", "limit", "level", "value", "order_value")
