@@ -53,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: list[VenueConfig]  # in the order that orders, limits and fees know them by: new ones come behind
     symbols: list[str]
     history: str
+    history_dataset: str = ""  # under which what happens is written into the history; "": it is not
     mode: str = "polite"  # or "busy": the core never sleeps
     cpu: int | None = None  # that the core's loop is bound to
     fee_per_share: int = 0  # 1/10,000 of the currency

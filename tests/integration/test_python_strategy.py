@@ -1,5 +1,6 @@
 """A strategy that is a Python class, live: a real engine trades it against a real exchange, and outlives it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,10 +15,12 @@ from test_engine_process import ENVELOPE, MONEY, ROOT, World, wait_for
 from engine.content import content_hash
 from engine.core.events import Kind
 from engine.core.intents import WANTED
+from engine.history import open_history
 from engine.live.journal import Reader
 from engine.live.scan import Walk
 from engine.messages import Deployed, FillReport, Manifest
 
+HISTORY = "live"
 PARAMETERS = {"fast": 2, "slow": 4, "band_bps": 0, "formation_days": 20}
 
 
@@ -31,6 +34,7 @@ def manifest(world: World, deployment: str = "d-1", digest: str | None = None) -
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = World(tmp_path_factory.mktemp("python_strategy"))
+    made.engine_config = made._write("engine.json", {**made.engine_settings, "history_dataset": HISTORY})
     try:
         exchange = made.start("exchange", "--config", str(made.exchange_config))
         assert exchange.stdout is not None
@@ -120,3 +124,18 @@ def test_the_session_replays_to_the_last_order_without_the_strategy(world):
         targets += int((chosen["kind"] == Kind.TARGET).sum())
         taken += len(records)
     assert intents == targets > 20
+
+
+def test_the_history_holds_every_fill_once_whatever_was_killed(world):
+    """Compared with the exchange's own record; the agent has written it while the core and the strategy were killed."""
+    history = open_history(world.folder / "history")
+    entries = map(json.loads, (world.folder / "exchange" / "record.jsonl").read_text().splitlines())
+    executed = sorted(
+        (entry["match_number"], entry["user_ref_num"], entry["qty"], entry["price"])
+        for entry in entries
+        if entry["type"] == "execution"
+    )
+    fills = history.rows(HISTORY, "fill").to_pylist()
+    assert sorted((row["match"], row["order_id"], row["size"], row["price"]) for row in fills) == executed
+    assert history.rows(HISTORY, "quote").num_rows > 100
+    assert history.rows(HISTORY, "risk").num_rows > 10
