@@ -29,6 +29,7 @@ from engine.errors import BadInput
 from engine.live.config import Config, load_account, load_config
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.journal import JournalDamaged, JournalFull, Reader
+from engine.live.journal_names import STATE_NAMES
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
 from engine.live.lifetime import end_with
 from engine.live.loop import Loop
@@ -44,7 +45,6 @@ from engine.live.person_commands import (
 )
 from engine.live.python_strategies import PythonStrategies
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
-from engine.live.reports import STATE_NAMES
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.statement import breaks_with, read_statement
 from engine.live.venue_clock import VenueClock
