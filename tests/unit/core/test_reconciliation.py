@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from engine_world import kinds, poke, record, started, want
+from venues_world import A, B, Venues, at
 
 from engine.core.breaks import BY_RULE
 from engine.core.events import Break, Command, Kind
@@ -199,3 +200,28 @@ def test_after_any_reports_of_strangers_what_is_cancelled_is_what_works(seed):
     lost(engine)
     assert set(cancels(caught_up(engine, FOREIGN + 100))) == set(open_)
     assert trades(engine) == (not open_)
+
+
+def test_of_several_venues_only_the_one_that_came_up_is_asked_to_cancel_what_it_knows_alone():
+    venues = Venues(count=2)
+    for venue in (A, B):
+        venues.step(at(venue, Kind.ORDER_SESSION, code=0))
+        venues.step(at(venue, Kind.ACCEPTED, 0, 1, order_id=FOREIGN, price=100_000, qty=100))
+    out = venues.step(at(B, Kind.ORDER_SESSION, code=1, ref=FOREIGN + 1))
+    assert [(int(one["venue"]), int(one["order_id"])) for one in out if one["kind"] == Kind.ORDER_CANCEL] == [
+        (B, FOREIGN)
+    ]
+    assert breaks(venues.step(at(B, Kind.CANCELED, order_id=FOREIGN, qty=100, reason=ord("U")))) == []
+    out = venues.step(at(A, Kind.CANCELED, order_id=FOREIGN, qty=100, reason=ord("U")))
+    assert breaks(out) == [("RESOLVED", 0, FOREIGN)]
+
+
+def test_an_order_at_another_venue_is_not_missing_at_the_one_that_came_up():
+    venues = Venues(count=2)
+    want(venues.engine, 100)
+    (order,) = [one for one in venues.step(at(A, Kind.TRADE, 0, price=100_100, qty=1)) if one["kind"] == Kind.ORDER_NEW]
+    order_id, mine = int(order["order_id"]), int(order["venue"])
+    venues.step(at(mine, Kind.ACCEPTED, 0, 1, order_id=order_id, price=int(order["price"]), qty=int(order["qty"])))
+    other = B if mine == A else A
+    assert breaks(venues.step(at(other, Kind.ORDER_SESSION, code=1, ref=1))) == []
+    assert breaks(venues.step(at(mine, Kind.ORDER_SESSION, code=1, ref=1))) == [("MISSING_ORDER", 0, order_id)]
