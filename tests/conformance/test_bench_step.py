@@ -1,5 +1,6 @@
-"""``bench step`` on a small synthetic day: its keys, and that each limit refuses what it is brought to refuse. No figure
-is judged here. Needs HELIOGRAPH_SHARED (default ../shared) for the generator."""
+"""``bench step`` on a small synthetic day: its keys, and that each limit refuses what it is brought to refuse.
+
+No figure is judged here. Needs HELIOGRAPH_SHARED (default ../shared) for the generator."""
 
 import json
 import subprocess
