@@ -319,7 +319,7 @@ class Core:
             "date": int(state["date"]),
             "phase": Phase(int(state["phase"])).name.lower(),
             "time": self._now(),
-            "feed_age_ms": max(venue.feed_age_ms() for venue in self.venues),
+            "feed_age_ms": min((age for age in (venue.feed_age_ms() for venue in self.venues) if age >= 0), default=-1),
             "stale": bool(state["feed_stale"]),
             "venue_connected": any(venue.orders.up for venue in self.venues),
             "venues": [venue.status(state["venues"][venue.number]) for venue in self.venues],
