@@ -19,6 +19,8 @@ ACCOUNT = "HELIO1"  # the firm's account at the exchange; six characters, as Sou
 FIRST_DAY, LAST_DAY = "2013-01-02", "2022-12-28"  # the last ten years of the panel
 DAY_SECONDS = 2.0
 SHORTEST_DAY, LONGEST_DAY = 0.1, 86_400.0
+# Settings of exchange and engine over those of ``write_configs``, as JSON: {"faults": {"drop": 0.01}}.
+EXCHANGE_SETTINGS, ENGINE_SETTINGS = "HELIOGRAPH_EXCHANGE", "HELIOGRAPH_ENGINE"
 FEE_PER_SHARE = 30  # 1/10,000 of the currency: USD 0.003, what a US venue takes for removing liquidity
 
 
@@ -109,8 +111,11 @@ class Layout:
             "mode": "polite",
             "fee_per_share": FEE_PER_SHARE,
         }
-        write_atomically(self.exchange_config, json.dumps(exchange, indent=2))
-        write_atomically(self.engine_config, json.dumps(engine, indent=2))
+        for path, content, variable in (
+            (self.exchange_config, exchange, EXCHANGE_SETTINGS),
+            (self.engine_config, engine, ENGINE_SETTINGS),
+        ):
+            write_atomically(path, json.dumps(with_settings(content, variable, os.environ), indent=2))
 
     def known_symbols(self) -> list[str]:
         """What the last run traded, where its configuration and its history are still there; else nothing."""
@@ -148,6 +153,19 @@ def day_seconds(environ: Mapping[str, str]) -> float:
     if not SHORTEST_DAY <= seconds <= LONGEST_DAY:
         raise Refusal("bad_day", "HELIOGRAPH_DAY_SECONDS", text, f"{SHORTEST_DAY:g} to {LONGEST_DAY:,.0f} seconds")
     return seconds
+
+
+def with_settings(content: dict[str, Any], variable: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """``content`` with what the environment says over it, field by field. Raises ``Refusal``."""
+    text = environ.get(variable) or "{}"
+    try:
+        over = json.loads(text)
+    except ValueError:
+        over = None
+    if not isinstance(over, dict):
+        raise Refusal("bad_settings", variable, text, "a JSON object of settings")
+    merged = {name: value | over.get(name, {}) if isinstance(value, dict) else value for name, value in content.items()}
+    return merged | {name: value for name, value in over.items() if not isinstance(content.get(name), dict)}
 
 
 def layout_from_environ() -> Layout:
