@@ -21,6 +21,7 @@ from pathlib import Path
 from select import EPOLLIN, EPOLLOUT, epoll
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine import engine_build, uncollected
@@ -35,6 +36,7 @@ from engine.live.feed import MarketFeed, stale_event
 from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
+from engine.live.limits import bundle_stamp, limits_in_force, renew_limits
 from engine.live.loop import Loop
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.person_commands import (
@@ -92,6 +94,7 @@ class Core:
         self._ouch: tuple[str, int] | None = None
         self._status_at = self._disconnect_by = 0
         self._paused_for_room = False
+        self._bundle_stamp = (0, 0)  # of the limits that were taken last
         self._clients: dict[int, ControlClient] = {}
         self._lines = FeedLines(config.venue.itch_addresses)
         self._control = listen(config.folder)
@@ -207,6 +210,9 @@ class Core:
             self._retransmit = (LOOPBACK, int(ports["itch_retransmit"]))
             self._ouch = (LOOPBACK, int(ports["ouch"]))
             self._snapshots.address = (LOOPBACK, int(ports["glimpse"])) if "glimpse" in ports else None
+        if self.config.limits_link and (stamp := bundle_stamp(self.config)) != self._bundle_stamp:
+            self._bundle_stamp = stamp
+            renew_limits(self.pipeline, self.config)
         self._watch_room()
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
         if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
@@ -377,6 +383,7 @@ class Core:
             "breaks": breaks_now(self.pipeline),
             "latches": latches_now(self.pipeline, self.config.venue.name),
             "kill_epoch": int(state["kills"]["epoch"]),
+            "limits": msgspec.to_builtins(limits_in_force(self.engine)),
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
 

@@ -7,14 +7,14 @@ import os
 import time
 
 from engine import engine_build
-from engine.core.engine import FIRM, Engine, blob, blob_digest
+from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import BlobType
 from engine.errors import BadInput
 from engine.live.carry_over import carry_over, finish_carry_over
 from engine.live.config import Config
 from engine.live.journal import SUFFIX, Reader, Writer
 from engine.live.kill_latch import find_hang, forget_hang, hung_record
-from engine.live.limits import node_limits
+from engine.live.limits import take_limits
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import BuildDiffers, InputState, recover
 from engine.strategies.load import load_manifest
@@ -119,7 +119,6 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
         "reprice_after": config.reprice_after_s * 1_000_000_000,
     }
     fees = [[config.venue.adding_fee, config.venue.taking_fee]]
-    limits = node_limits(config, engine.limits)
     due = []
     for old, new in config.symbol_changes.items():
         if old in engine.instruments:
@@ -131,10 +130,9 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
         due.append((BlobType.SETTINGS, json.dumps(settings).encode()))
     if [int(each) for each in engine.state["venue_fees"][0].item()] != fees[0]:
         due.append((BlobType.VENUE_FEES, json.dumps(fees).encode()))
-    if int(engine.state["bundle"]["digest"]) != blob_digest(limits):
-        due.append((BlobType.LIMITS, limits))
     for blob_type, payload in due:
         _take(pipeline, blob_type, payload)
+    take_limits(pipeline, config)
 
 
 def _take(pipeline: Pipeline, blob_type: BlobType, payload: bytes) -> None:

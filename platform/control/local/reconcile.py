@@ -74,7 +74,7 @@ def _orders(placed: dict[int, dict[str, Any]], executions: list[dict[str, Any]])
     for order_id in sorted(placed.keys() - ledger.keys()):
         yield f"order {order_id}: the exchange has it, the ledger has not"
     for order_id in sorted(ledger.keys() - placed.keys()):
-        if (ledger[order_id].state, ledger[order_id].reason) == ("rejected", NEVER_ARRIVED):
+        if ledger[order_id].reason == NEVER_ARRIVED and ledger[order_id].state in ("rejected", "cancelled"):
             continue
         yield f"order {order_id} ({ledger[order_id].state}): the ledger has it, the exchange has not"
     for order_id in sorted(ledger.keys() & placed.keys()):

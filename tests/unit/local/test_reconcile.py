@@ -101,6 +101,9 @@ def test_a_replace_is_an_order_on_both_sides_and_one_that_was_ignored_on_none(
     wanted = common | {"parent_id": 1, "price": Decimal("37.20"), "qty": 40, "filled": 0}
     Order.objects.create(order_id=2, state="accepted", **wanted)
     Order.objects.create(order_id=3, state="rejected", reason="never arrived", **wanted)
+    Order.objects.create(
+        order_id=4, state="cancelled", reason="never arrived", **wanted
+    )  # before it had been asked for
     replace = ENTRY | {"type": "replace", "user_ref_num": 2, "price": 372_000, "qty": 40, "replaces": 1}
     assert compare(record(ENTRY | {"type": "order"}, EXECUTION, replace), "HELIO1").differences == ()
     missing = compare(record(ENTRY | {"type": "order"}, EXECUTION), "HELIO1").differences
