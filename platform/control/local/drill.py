@@ -45,15 +45,14 @@ ENVELOPE = {
 SYMBOLS = ["AAPL", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO", "PEP"]  # few: the backtest is not the drill
 PARAMETERS = {
     "symbols": SYMBOLS,
-    "max_pairs": 40,
-    "p_value": 0.4,
+    "max_pairs": 45,
+    "p_value": 0.5,
     "lookback": 20,
     "sample_seconds": 0.0,
-    "leg_notional": 20_000,
-} | {
-    "entry": 1.2,
-    "exit": 0.2,
+    "entry": 0.8,
+    "exit": 0.1,
     "stop": 50.0,
+    "leg_notional": 20_000,
 }
 RECOVER_SECONDS, WORK_SECONDS, SETTLE_SECONDS, SQL_SECONDS = 120.0, 120.0, 60.0, 60.0
 LONGEST_WAIT = 1.0  # seconds that orders have been working before the next kill
@@ -172,8 +171,8 @@ class Drill:
     def _one(self, target: str) -> None:
         self._until(lambda: bool(self.account.working), WORK_SECONDS, "an order that works")
         self._tend(self._random.uniform(0.0, LONGEST_WAIT))
-        self._until(lambda: bool(self.account.working), WORK_SECONDS, "an order that works")
         victim = self._victim(target)
+        self._until(lambda: bool(self.account.working), WORK_SECONDS, "an order that works")
         working, killed = len(self.account.working), time.monotonic()
         os.kill(victim, signal.SIGKILL)
         self._until(lambda: self._is_back(target, victim), RECOVER_SECONDS, f"{target} to come back")
