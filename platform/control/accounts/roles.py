@@ -46,6 +46,7 @@ _TABLE: list[tuple[str, str, tuple[Role, ...]]] = [
     ("deployments.give_kill", "kill the firm, a desk, a strategy, a symbol or a venue", (_T, _R)),
     ("deployments.rearm_kill", "re-arm what others have killed", (_T, _R)),
     ("limits.view_limit", "see limits", EVERYONE),
+    ("limits.view_limitchange", "see how limits have changed", EVERYONE),
     ("limits.view_allotment", "see what nodes have of the limits", EVERYONE),
     ("limits.ask_limitchange", "change a limit; looser ones when another agrees", (_R,)),
     ("limits.agree_limitchange", "agree to a change of limits that another asked for, or decline it", (_R,)),

@@ -14,9 +14,13 @@ def limits_visible_to(user: User) -> QuerySet[Limit]:
     return rows if allowed(user, "limits.view_limit") else rows.none()
 
 
+def changes_visible_to(user: User) -> QuerySet[LimitChange]:
+    rows = LimitChange.objects.select_related("limit__desk", "asked_by", "decided_by")
+    return rows if allowed(user, "limits.view_limitchange") else rows.none()
+
+
 def changes_waiting(user: User) -> QuerySet[LimitChange]:
-    rows = LimitChange.objects.filter(agreed__isnull=True).select_related("limit__desk", "asked_by")
-    return rows if allowed(user, "limits.view_limit") else rows.none()
+    return changes_visible_to(user).filter(agreed__isnull=True)
 
 
 def allotments_visible_to(user: User) -> QuerySet[Allotment]:
