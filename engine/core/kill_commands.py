@@ -7,7 +7,6 @@ from engine.core.kill import (
     CANCEL,
     DISCONNECT,
     FLATTEN,
-    ONLY_VENUE,
     PAUSE,
     VENUE,
     kill_level,
@@ -17,8 +16,9 @@ from engine.core.kill import (
 from engine.core.mass_cancels import cancel_in_one, wait_for_mass_cancels
 from engine.core.orders import is_open, leaves
 from engine.core.outputs import emit, emit_anomaly
+from engine.core.routing import level_to_work
+from engine.core.sending import cancel_order
 from engine.core.state import SWEEP, Anomaly
-from engine.core.targets import cancel_order
 
 KILL = int(Kind.KILL)
 COMMAND_REFUSED = int(Anomaly.COMMAND_REFUSED)
@@ -67,7 +67,7 @@ def _cancel_killed(state, out, most, everything):
         order = state.orders[slot]
         if not is_open(order):
             continue
-        level = kill_level(state, order.strategy, order.instrument, ONLY_VENUE)
+        level = kill_level(state, order.strategy, order.instrument, order.venue)
         if level in (ARMED, PAUSE):
             continue
         all_of_it = level in (CANCEL, DISCONNECT) or everything
@@ -89,7 +89,7 @@ def _ask_again(state):
     """What was refused before is asked for again: flattening is another wish than the strategy's."""
     for strategy in range(len(state.slots)):
         for instrument in range(state.instruments):
-            if kill_level(state, strategy, instrument, ONLY_VENUE) == FLATTEN:
+            if level_to_work(state, strategy, instrument) == FLATTEN:
                 state.parents[strategy, instrument].refused = 0
 
 

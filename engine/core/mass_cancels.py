@@ -10,8 +10,8 @@ from engine.core.events import Kind
 from engine.core.kill import FIRM, SYMBOL, VENUE
 from engine.core.orders import PENDING_CANCEL, Report, free_order_id, move, order_by_id
 from engine.core.outputs import emit
+from engine.core.sending import cancel_order
 from engine.core.state import SWEEP
-from engine.core.targets import cancel_order
 
 ORDER_CANCEL, MASS_CANCEL = int(Kind.ORDER_CANCEL), int(Kind.MASS_CANCEL)
 REPORT_CANCEL_IN_DOUBT = int(Report.CANCEL_IN_DOUBT)
@@ -85,10 +85,9 @@ def wait_for_mass_cancels(state, out):
 
 
 @njit(cache=True)
-def forget_mass_cancels(state):
-    """A session has come back: each cancel without an answer is asked for again as it is."""
-    for venue in range(VENUES):
-        state.mass_cancels[venue].id = 0
+def forget_mass_cancel(state, venue):
+    """Its session has come back: each cancel without an answer is asked for again as it is."""
+    state.mass_cancels[venue].id = 0
 
 
 @njit(cache=True)

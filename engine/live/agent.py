@@ -28,7 +28,7 @@ from engine.live.limits import keep_bundle
 from engine.live.link import BatchSource, Link, LinkState
 from engine.live.preparation import Preparation
 from engine.live.supervisor import Supervisor
-from engine.messages import Desired, Heartbeat, Hello, Latch, LimitsInForce, OpenBreak, Refused
+from engine.messages import Desired, Heartbeat, Hello, Latch, LimitsInForce, OpenBreak, Refused, VenueStatus
 
 log = logging.getLogger("engine.agent")
 
@@ -45,7 +45,8 @@ class Agent:
     def __init__(self, config_path: Path) -> None:
         self.config: Config = load_config(config_path)
         self.token = load_token(self.config.token_file)
-        load_account(self.config.venue.account_file)
+        for venue in self.config.venues:
+            load_account(venue.account_file)
         self.config.folder.mkdir(parents=True, exist_ok=True)
         self.supervisor = Supervisor(config_path.resolve(), self.config.folder)
         self.deployer = Deployer(Preparation(self.config))
@@ -231,7 +232,8 @@ class Agent:
             journal=self._source.reader.journal,
             build=engine_build(),
             core_pid=self.supervisor.core_pid,
-            venue=self.config.venue.name,
+            venue=self.config.venues[0].name,
+            venues=self.config.venue_names,
         )
 
     def _heartbeat(self, revision: int) -> Heartbeat:
@@ -258,6 +260,7 @@ class Agent:
             latches=[_latch(one) for one in status["latches"] if one["level"] != "armed"],
             kill_epoch=status["kill_epoch"],
             limits=msgspec.convert(status["limits"], LimitsInForce | None),
+            venues=[VenueStatus(**one) for one in status["venues"]],
         )
 
 

@@ -7,7 +7,7 @@ packets, without framing.
 import numpy as np
 
 from engine.core.compiled import njit
-from engine.core.events import Kind, TimeInForce
+from engine.core.events import PEGGED, POST_ONLY, Kind, TimeInForce
 from engine.core.limit_names import MARK_SHIFT
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, BrokenTrade, Executed, Rejected, Replaced
@@ -17,7 +17,9 @@ ENTER_BYTES = 47  # Enter Order with an empty appendage
 REPLACE_BYTES = 40  # Replace Order, likewise
 CANCEL_BYTES = 9
 MASS_CANCEL_BYTES = 19  # likewise
-MAX_ORDER_BYTES = ENTER_BYTES
+OPTION_BYTES = 3  # a TagValue option of one letter: its length, its tag (Appendix A), the letter
+MAX_ORDER_BYTES = ENTER_BYTES + OPTION_BYTES
+PRICE_TYPE, POST_ONLY_OPTION, MIDPOINT_PEG = 6, 12, ord("M")
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
@@ -99,13 +101,19 @@ def encode_order(events, index, symbols, firm, out, position):
     store_u64(out, position + 10, symbols[event.instrument])
     store_u64(out, position + 18, event.price)
     out[position + 26] = TIF_IOC if event.flags & TIME_IN_FORCE == IOC else TIF_DAY
-    out[position + 27] = Y  # visible
+    out[position + 27] = N if event.flags & PEGGED else Y  # visible
     out[position + 28] = P  # principal
     out[position + 29] = N  # no intermarket sweep
     out[position + 30] = N  # continuous market
     out[position + 31 : position + 45] = SPACE
-    store_u16(out, position + 45, 0)
-    return ENTER_BYTES
+    if not event.flags & (PEGGED | POST_ONLY):
+        store_u16(out, position + 45, 0)
+        return ENTER_BYTES
+    store_u16(out, position + 45, OPTION_BYTES)
+    out[position + 47] = OPTION_BYTES - 1
+    out[position + 48] = PRICE_TYPE if event.flags & PEGGED else POST_ONLY_OPTION
+    out[position + 49] = MIDPOINT_PEG if event.flags & PEGGED else P
+    return ENTER_BYTES + OPTION_BYTES
 
 
 @njit(cache=True)

@@ -64,6 +64,7 @@ class Now(msgspec.Struct):
 class OrderEntry:
     """All accounts of one exchange.
 
+    A ``dark`` one takes midpoint orders alone.
     ``halted`` holds the indexes of symbols that do not trade today; others are halted by their book's phase.
     """
 
@@ -75,8 +76,10 @@ class OrderEntry:
         crowd: np.record,
         record: Record,
         fees: Fees = NO_FEES,
+        *,
+        dark: bool = False,
     ) -> None:
-        self.fees = fees
+        self.fees, self._dark = fees, dark
         self.refuses = Chance(0.0, stream(0, "reject"))  # for no reason that the order gives
         self.symbols, self.accounts, self.record = symbols, accounts, record
         self.instruments = {symbol: index for index, symbol in enumerate(symbols)}
@@ -169,6 +172,8 @@ class OrderEntry:
         if instrument in self.halted or phase == matching_records.HALTED:
             return RejectReason.HALTED
         reason = why_refused(order)
+        if reason is None and self._dark and options(order).get("price_type") != "M":
+            return RejectReason.INVALID_PEG_TYPE  # its quotes are other venues'
         collecting = phase == matching_records.COLLECTING
         if reason is None and (
             order.cross_type in "OH" and not collecting or order.time_in_force == "3" and collecting

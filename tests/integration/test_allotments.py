@@ -60,13 +60,15 @@ class Engine:
             "var": str(self.folder / "engine"),
             "link": "",
             "token_file": "",
-            "venue": {
-                "name": "SIM",
-                "itch_bind": f"127.0.0.1:{self.port}",
-                "ports_file": str(exchange / "ports.json"),
-                "clock_file": str(exchange / "clock.json"),
-                "account_file": str(self.folder / "account.json"),
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "itch_bind": f"127.0.0.1:{self.port}",
+                    "ports_file": str(exchange / "ports.json"),
+                    "clock_file": str(exchange / "clock.json"),
+                    "account_file": str(self.folder / "account.json"),
+                }
+            ],
             "symbols": SYMBOLS,
             "history": str(folder / "history"),
             "limits_link": True,

@@ -90,7 +90,7 @@ def drill(kills: int, seed: int, minutes: float, var: Path | None) -> dict[str, 
     folder.chmod(0o711)  # as root, PostgreSQL runs as an ordinary account and has to get through
     layout, ports = Layout(folder), folder / "run" / "relay-ports.json"
     exchange = {"faults": FAULTS, "messages_per_second": MESSAGES_PER_SECOND}
-    engine = {"venue": {"ports_file": str(ports)}, "snapshot_records": SNAPSHOT_RECORDS}
+    engine = {"venues": [{"ports_file": str(ports)}], "snapshot_records": SNAPSHOT_RECORDS}
     os.environ[EXCHANGE_SETTINGS], os.environ[ENGINE_SETTINGS] = json.dumps(exchange), json.dumps(engine)
     venue_ports = str(folder / "exchange" / "ports.json")
     relay = ["python", "-m", "control.local.relay", "--venue", venue_ports, "--announce", str(ports)]

@@ -98,14 +98,16 @@ class Layout:
             "var": str(self.var / "engine"),
             "link": f"ws://{LOOPBACK}:{ports['PORT_LINK']}/engine/link/",
             "token_file": str(self.token_file),
-            "venue": {
-                "name": "SIM",
-                "itch_bind": line_a,
-                "itch_bind_b": line_b,
-                "ports_file": str(self.var / "exchange" / "ports.json"),
-                "clock_file": str(self.var / "exchange" / "clock.json"),
-                "account_file": str(self.account_file),
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "itch_bind": line_a,
+                    "itch_bind_b": line_b,
+                    "ports_file": str(self.var / "exchange" / "ports.json"),
+                    "clock_file": str(self.var / "exchange" / "clock.json"),
+                    "account_file": str(self.account_file),
+                }
+            ],
             "symbols": symbols,
             "history": str(self.history),
             "mode": "polite",
@@ -164,8 +166,16 @@ def with_settings(content: dict[str, Any], variable: str, environ: Mapping[str, 
         over = None
     if not isinstance(over, dict):
         raise Refusal("bad_settings", variable, text, "a JSON object of settings")
-    merged = {name: value | over.get(name, {}) if isinstance(value, dict) else value for name, value in content.items()}
-    return merged | {name: value for name, value in over.items() if not isinstance(content.get(name), dict)}
+    return _over(content, over)
+
+
+def _over(value: Any, over: Any) -> Any:
+    """Objects by their fields, lists of objects one by one, anything else as a whole."""
+    if isinstance(value, dict) and isinstance(over, dict):
+        return value | {name: _over(value[name], each) if name in value else each for name, each in over.items()}
+    if isinstance(value, list) and isinstance(over, list) and all(isinstance(each, dict) for each in [*value, *over]):
+        return [_over(*both) for both in zip(value, over, strict=False)] + value[len(over) :] + over[len(value) :]
+    return over
 
 
 def layout_from_environ() -> Layout:

@@ -1,5 +1,6 @@
 """Writing what nodes say of themselves."""
 
+import msgspec
 from django.db import transaction
 from django.utils import timezone
 
@@ -50,5 +51,6 @@ def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, o
         "breaks": [one.symbol for one in heartbeat.breaks],
         "limits_number": heartbeat.limits.number if heartbeat.limits else 0,
         "limits_until": heartbeat.limits.valid_until if heartbeat.limits else 0,
+        "venues": [msgspec.to_builtins(one) for one in heartbeat.venues],
         "latches": [{"scope": one.scope, "level": one.level} for one in heartbeat.latches],
     }

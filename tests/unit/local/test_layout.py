@@ -19,12 +19,15 @@ def test_the_engine_takes_its_configuration(tmp_path: Path) -> None:
     layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
     config = load_config(layout.engine_config)
     ports = [PORT_NUMBERS["PORT_ENGINE_ITCH"], PORT_NUMBERS["PORT_ENGINE_ITCH_B"]]
-    assert list(config.venue.itch_addresses.values()) == [("127.0.0.1", port) for port in ports]
+    assert list(config.venues[0].itch_addresses.values()) == [("127.0.0.1", port) for port in ports]
     exchange = json.loads(layout.exchange_config.read_text())
-    assert [*exchange["receivers"], *exchange["receivers_b"]] == [config.venue.itch_bind, config.venue.itch_bind_b]
+    assert [*exchange["receivers"], *exchange["receivers_b"]] == [
+        config.venues[0].itch_bind,
+        config.venues[0].itch_bind_b,
+    ]
     assert config.journal == layout.journal
     assert config.symbols == ["KO", "PEP"]
-    account = load_account(config.venue.account_file)
+    account = load_account(config.venues[0].account_file)
     assert account.username == ACCOUNT
     assert 0 < len(account.password) <= 10  # SoupBinTCP has ten characters
 
@@ -68,12 +71,12 @@ def test_a_day_of_no_sensible_length_is_refused_before_anything_is_made(
 def test_settings_of_the_environment_stand_over_the_layouts_field_by_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HELIOGRAPH_ENGINE", '{"venue": {"ports_file": "/other.json"}, "snapshot_records": 5}')
+    monkeypatch.setenv("HELIOGRAPH_ENGINE", '{"venues": [{"ports_file": "/other.json"}], "snapshot_records": 5}')
     monkeypatch.setenv("HELIOGRAPH_EXCHANGE", '{"faults": {"drop": 0.01}}')
     layout = Layout(tmp_path)
     layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
     config = load_config(layout.engine_config)
-    assert (config.venue.ports_file, config.venue.name, config.snapshot_records) == ("/other.json", "SIM", 5)
+    assert (config.venues[0].ports_file, config.venues[0].name, config.snapshot_records) == ("/other.json", "SIM", 5)
     assert json.loads(layout.exchange_config.read_text())["faults"] == {"drop": 0.01}
 
 

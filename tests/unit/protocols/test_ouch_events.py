@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.events import EVENT, Kind, TimeInForce
+from engine.core.events import EVENT, PEGGED, POST_ONLY, Kind, TimeInForce
 from engine.core.limit_names import MARK_SHIFT, Mark
 from engine.protocols import feed as feeds
 from engine.protocols import ouch
@@ -69,6 +69,21 @@ def test_a_sell_says_whether_it_is_long_short_or_exempt(mark: Mark, letter: str,
     row = event(kind=Kind.ORDER_NEW, order_id=1, instrument=0, side=-1, price=1, qty=1, flags=flags)
     sent = ouch.decode_inbound(encoded(row))
     assert (sent.side, sent.time_in_force) == (letter, "3" if tif == TimeInForce.IOC else "0")
+
+
+@pytest.mark.parametrize(
+    ("flags", "display", "in_force", "option"),
+    [
+        (PEGGED | TimeInForce.IOC, "N", "3", ouch.option("price_type", "M")),
+        (POST_ONLY, "Y", "0", ouch.option("post_only", "P")),
+    ],
+)
+def test_midpoint_and_post_only_orders_say_so_in_their_options(
+    flags: int, display: str, in_force: str, option: ouch.Option
+) -> None:
+    row = event(kind=Kind.ORDER_NEW, order_id=1, instrument=0, side=1, price=100, qty=7, flags=flags)
+    sent = ouch.decode_inbound(encoded(row))
+    assert (sent.display, sent.time_in_force, sent.appendage) == (display, in_force, (option,))
 
 
 def test_a_cancel_becomes_cancel_order() -> None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0002_breaks_and_latches'),
+        ('monitoring', '0003_several_venues'),
     ]
 
     operations = [
