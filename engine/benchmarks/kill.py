@@ -1,7 +1,7 @@
 """A kill: from the command to the venue's last word on every working order, over TCP on loopback.
 
-``--venues`` exchanges, each in a process of its own, hold ``--orders`` resting orders of one account. *Ours* is the core's path: the
-command is signed, journaled and stepped, cancels are encoded and sent, each answer is decoded, journaled and stepped,
+``--venues`` exchanges, each in a process of its own, hold ``--orders`` resting orders of one account. *Ours* is the
+core's path: the command is signed, journaled and stepped, cancels are encoded and sent, each answer is decoded, journaled and stepped,
 until no order of the scope is open. The *peer* is a bare client of another account that knows its order ids, sends the
 same cancels and counts the answers: what exchanges and wire alone take. The firm's kill is one Mass Cancel a venue; a
 strategy's, which venues do not know, goes out order by order. All are repeated in turn; medians.
@@ -48,7 +48,7 @@ OURS, PEER = Account("OURS", "secret"), Account("PEER", "secret")
 SYMBOLS = ["KO", "PEP"]
 DATES = [20130102, 20130103, 20130104]
 PRICE = 10_000  # far below the market
-LOOK_NS = 200_000
+LOOK_NS = 1_000_000
 MANIFEST = msgspec.json.encode(
     Manifest("d", "v", "pairs", "", {}, LimitEnvelope(0, 0, 0, 0), DataContract("", ""), "sim", 1)
 )
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 class _Core(Core):
     """A core whose orders are put straight into its table: what sends orders otherwise holds one a strategy and
-    instrument. The loop comes back each fifth of a millisecond, to see how far a kill is."""
+    instrument. The loop comes back each millisecond, to see how far a kill is."""
 
     def begin(self) -> None:
         """Logged in, and the venue's day has begun: an order was taken."""

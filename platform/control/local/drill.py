@@ -55,6 +55,7 @@ PARAMETERS = {
     "leg_notional": 20_000,
 }
 RECOVER_SECONDS, WORK_SECONDS, SETTLE_SECONDS, SQL_SECONDS = 120.0, 120.0, 60.0, 60.0
+COMPARED = ("type", "account", "user_ref_num", "symbol", "side", "qty", "price", "match_number", "trade_date")
 LONGEST_WAIT = 1.0  # seconds that orders have been working before the next kill
 FILLS = "select count(*), count(distinct (venue, trade_date, execution_id, side, revision)) from trading_fill"
 REFUSALS = "select count(*) from trading_reject"
@@ -129,6 +130,7 @@ class Drill:
         )
         self._began, self._ends = time.monotonic(), time.monotonic() + 60 * minutes
         self._read = 0  # bytes of the record
+        self._entries: list[dict[str, Any]] = []  # of the account, as far as they are compared
         self._random = random.Random(f"{tally.seed}:{tally.count}")
 
     def run(self) -> dict[str, Any]:
@@ -226,13 +228,14 @@ class Drill:
 
     def _compare(self) -> None:
         """At rest: pauses, waits until both sides agree, and takes what differs where they do not in time."""
-        from control.local.reconcile import compare
+        from control.local.reconcile import compare_entries
 
         self._persist(self._pause)
         self._until(lambda: self._persist(self._is_paused), SETTLE_SECONDS, "the strategy to pause")
         give_up = time.monotonic() + SETTLE_SECONDS
-        record = self.stack.layout.exchange_record
-        while not (found := self._persist(lambda: compare(record, ACCOUNT))).equal and time.monotonic() < give_up:
+        while not (found := self._persist(lambda: compare_entries(self._entries))).equal:
+            if time.monotonic() > give_up:
+                break
             self._tend(0.5)
         for difference in found.differences:
             say("drill", difference)
@@ -315,7 +318,10 @@ class Drill:
                 if not line.endswith(b"\n"):
                     break
                 self._read += len(line)
-                self.account.take(json.loads(line))
+                entry = json.loads(line)
+                self.account.take(entry)
+                if entry["account"] == ACCOUNT:
+                    self._entries.append({name: entry[name] for name in COMPARED})
 
     def _result(self) -> dict[str, Any]:
         tally = self.tally

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,11 @@ def compare(record: Path, account: str) -> Comparison:
 
     Quiet both sides first (pause the deployments), or what is on its way counts as a difference.
     """
-    entries = [entry for entry in _entries(record) if entry["account"] == account]
+    return compare_entries([entry for entry in _entries(record) if entry["account"] == account])
+
+
+def compare_entries(entries: Sequence[dict[str, Any]]) -> Comparison:
+    """``compare`` of one account's lines of the record, read already."""
     placed = {entry["user_ref_num"]: entry for entry in entries if entry["type"] in PLACED}
     executions = [entry for entry in entries if entry["type"] == "execution"]
     orders, positions = list(_orders(placed, executions)), list(_positions(executions))
@@ -70,7 +74,8 @@ def _orders(placed: dict[int, dict[str, Any]], executions: list[dict[str, Any]])
     executed: Counter[int] = Counter()
     for entry in executions:
         executed[entry["user_ref_num"]] += entry["qty"]
-    ledger = {order.order_id: order for order in Order.objects.all()}
+    fields = ("order_id", "symbol", "side", "qty", "price", "filled", "state", "reason")
+    ledger = {order.order_id: order for order in Order.objects.values_list(*fields, named=True).iterator()}
     for order_id in sorted(placed.keys() - ledger.keys()):
         yield f"order {order_id}: the exchange has it, the ledger has not"
     for order_id in sorted(ledger.keys() - placed.keys()):
@@ -97,15 +102,17 @@ def _executions(executions: list[dict[str, Any]]) -> tuple[list[str], list[str]]
     )
     ours = Counter(
         (
-            as_yyyymmdd(fill.trade_date),
-            fill.execution_id,
-            fill.order_id,
-            fill.symbol,
-            fill.side,
-            fill.qty,
-            money_units(fill.price),
+            as_yyyymmdd(trade_date),
+            execution_id,
+            order_id,
+            symbol,
+            side,
+            qty,
+            money_units(price),
         )
-        for fill in Fill.objects.filter(bust__isnull=True)
+        for trade_date, execution_id, order_id, symbol, side, qty, price in Fill.objects.filter(bust__isnull=True)
+        .values_list("trade_date", "execution_id", "order_id", "symbol", "side", "qty", "price")
+        .iterator()
     )
     lost, extra = (sorted(each.elements()) for each in (theirs - ours, ours - theirs))
     return (
