@@ -1,10 +1,11 @@
 """A kill: from the command to the venue's last word on every working order, over TCP on loopback.
 
 ``--venues`` exchanges, each in a process of its own, hold ``--orders`` resting orders of one account. *Ours* is the
-core's path: the command is signed, journaled and stepped, cancels are encoded and sent, each answer is decoded, journaled and stepped,
-until no order of the scope is open. The *peer* is a bare client of another account that knows its order ids, sends the
-same cancels and counts the answers: what exchanges and wire alone take. The firm's kill is one Mass Cancel a venue; a
-strategy's, which venues do not know, goes out order by order. All are repeated in turn; medians.
+core's path: the command is signed, journaled and stepped, cancels are encoded and sent, each answer is decoded,
+journaled and stepped, until no order of the scope is open. The *peer* is a bare client of another account that knows
+its order ids, sends the same cancels and counts the answers: what exchanges and wire alone take. The firm's kill is
+one Mass Cancel a venue; a strategy's, which venues do not know, goes out order by order. All are repeated in turn;
+medians.
 """
 
 import argparse
