@@ -21,6 +21,7 @@ DAY_SECONDS = 2.0
 SHORTEST_DAY, LONGEST_DAY = 0.1, 86_400.0
 # Settings of exchange and engine over those of ``write_configs``, as JSON: {"faults": {"drop": 0.01}}.
 EXCHANGE_SETTINGS, ENGINE_SETTINGS = "HELIOGRAPH_EXCHANGE", "HELIOGRAPH_ENGINE"
+LIMITS_VALID_DAYS = 120  # of the session clock, on which a day takes seconds: bundles are renewed each minute or two
 FEE_PER_SHARE = 30  # 1/10,000 of the currency: USD 0.003, what a US venue takes for removing liquidity
 
 
@@ -112,6 +113,8 @@ class Layout:
             "history": str(self.history),
             "mode": "polite",
             "fee_per_share": FEE_PER_SHARE,
+            "limits_link": True,
+            "limits_key": str(self.var / "secrets" / "limits.pub"),
         }
         for path, content, variable in (
             (self.exchange_config, exchange, EXCHANGE_SETTINGS),
@@ -134,6 +137,7 @@ class Layout:
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "control.settings",
             "HELIOGRAPH_VAR": str(self.var),
+            "LIMITS_VALID_DAYS": str(LIMITS_VALID_DAYS),
             # Threads of small matrices cost more than they save; fewer malloc arenas keep many processes small.
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
