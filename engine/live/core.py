@@ -20,6 +20,7 @@ from pathlib import Path
 from select import EPOLLIN, epoll
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine import engine_build, uncollected
@@ -30,6 +31,7 @@ from engine.live.config import Config, load_account, load_config
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
+from engine.live.limits import bundle_stamp, limits_in_force, renew_limits
 from engine.live.loop import Loop
 from engine.live.loop_records import Reason, new_market, new_session
 from engine.live.person_commands import (
@@ -87,6 +89,7 @@ class Core:
         ]
         self._status_at = 0
         self._paused_for_room = False
+        self._bundle_stamp = (0, 0)  # of the limits that were taken last
         self._clients: dict[int, ControlClient] = {}
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -201,6 +204,9 @@ class Core:
             load_settings(self.pipeline, self.config, self.clock.speed())
         for venue in self.venues:
             venue.read_ports()
+        if self.config.limits_link and (stamp := bundle_stamp(self.config)) != self._bundle_stamp:
+            self._bundle_stamp = stamp
+            renew_limits(self.pipeline, self.config)
         self._watch_room()
         self._track()
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
@@ -332,6 +338,7 @@ class Core:
             "breaks": breaks_now(self.pipeline),
             "latches": latches_now(self.pipeline, self.config.venue_names),
             "kill_epoch": int(state["kills"]["epoch"]),
+            "limits": msgspec.to_builtins(limits_in_force(self.engine)),
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
 
