@@ -53,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: list[VenueConfig]  # in the order that orders, limits and fees know them by: new ones come behind
     symbols: list[str]
     history: str
+    history_dataset: str = ""  # under which what happens is written into the history; "": it is not
     mode: str = "polite"  # or "busy": the core never sleeps
     cpu: int | None = None  # that the core's loop is bound to
     fee_per_share: int = 0  # 1/10,000 of the currency
@@ -60,6 +61,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits_bundle: str = ""  # a signed bundle's file; ``firm_limits`` are signed here without it
     limits_key: str = ""  # file with the hex public key of who signs it
     limits_link: bool = False  # bundles come over the link and are kept in ``var``; until the first one nothing trades
+    positions_file: str = ""  # what is held by somebody else's word: see ``engine.live.statement``
     symbol_changes: dict[str, str] = {}  # old name to the one in ``symbols``: the instrument stays what it is
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows

@@ -1,11 +1,13 @@
 """Reading nodes and deployments, and the desired state that a node's engine is sent."""
 
+import msgspec
 from django.db.models import QuerySet
 
 from control.accounts.models import User
 from control.accounts.permissions import allowed
 from control.deployments.kills import kills_for
 from control.deployments.models import Deployment, Kill, Node
+from control.deployments.plans import plan_stored
 from control.deployments.tokens import token_hash
 from control.desks.selectors import desks_visible_to
 from control.limits.selectors import newest_bundle
@@ -61,6 +63,8 @@ def desired_for(node: Node) -> messages.Desired:
 
 
 def _manifest(deployment: Deployment) -> messages.Manifest:
-    return manifest_of(
+    manifest = manifest_of(
         deployment.version, deployment=str(deployment.pk), stage=deployment.stage, capital=deployment.capital
     )
+    plan = plan_stored(deployment.plan)
+    return msgspec.structs.replace(manifest, plan=plan, plan_hash=deployment.plan_hash)

@@ -7,6 +7,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from control.deployments.models import KillLevel, Node
+from control.deployments.plans import KINDS
 from control.desks.models import Desk
 from control.limits.models import Limit
 from control.money import money
@@ -26,6 +27,19 @@ ENVELOPE = (
     ),
     ("max_gross_notional", "Largest gross exposure", "Over all symbols of the strategy", "USD", 3_000_000),
 )
+
+
+# (name, label, hint, unit, default)
+PLAN = (
+    ("minutes", "Duration", "From when the session first lets an order be worked", "minutes", 30),
+    ("min_slice", "Smallest slice", "Slices are of random size between the two", "shares", 100),
+    ("max_slice", "Largest slice", "At most this many shares at once", "shares", 500),
+    ("max_participation", "Participation", "At most this share of the market's volume; empty for no limit", "%", ""),
+    ("rate", "Rate", "POV: share of the market's volume", "%", 10),
+    ("curve", "Volume curve", "VWAP: volume of equal parts of the time, for example 3, 2, 1, 2, 3", "", ""),
+    ("urgency", "Urgency", "Shortfall: 0 is an even pace, 3 sends most in the first third", "", 2),
+)
+PERCENT = frozenset({"max_participation", "rate"})
 
 
 def _figure(mode: str = "decimal") -> forms.TextInput:
@@ -115,6 +129,12 @@ class DecisionForm(forms.Form):
 class DeployForm(forms.Form):
     node = forms.ModelChoiceField(Node.objects.none(), empty_label=None, help_text="The engine that will run it.")
     capital = forms.DecimalField(max_digits=18, decimal_places=4, widget=_figure())
+    plan = forms.ChoiceField(
+        label="Execution",
+        required=False,
+        choices=[("", "At once, at the touch"), *KINDS.items()],
+        help_text="How its orders are worked; the fields below say more where there is a plan.",
+    )
 
     def __init__(self, *args: Any, nodes: QuerySet[Node], most: Decimal, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,6 +143,33 @@ class DeployForm(forms.Form):
         capital.unit = "USD"  # type: ignore[attr-defined]
         capital.help_text = f"At most the approved {most.normalize():,f}."
         capital.initial = most.normalize().quantize(Decimal(1)) if most == most.to_integral_value() else most
+        for name, label, hint, unit, default in PLAN:
+            field = forms.CharField(label=label, help_text=hint, required=False, initial=default, widget=_figure())
+            field.unit = unit  # type: ignore[attr-defined]
+            self.fields[f"plan.{name}"] = field
+
+    def plan_part(self) -> list[forms.BoundField]:
+        return [self[f"plan.{name}"] for name, *_ in PLAN]
+
+    def clean(self) -> dict[str, Any]:
+        """A plan's fields count only where a plan was chosen, and then as far as they were filled in."""
+        cleaned = super().clean() or {}
+        kind = cleaned.get("plan")
+        entered = {name: str(cleaned.pop(f"plan.{name}", "")).strip() for name, *_ in PLAN}
+        cleaned["plan"] = None
+        if kind:
+            filled = {name: self._number(name, text) for name, text in entered.items() if text}
+            cleaned["plan"] = {"kind": kind, **filled}
+        return cleaned
+
+    def _number(self, name: str, text: str) -> Any:
+        try:
+            if name == "curve":
+                return [float(part) for part in text.split(",")]
+            return float(text) / (100 if name in PERCENT else 1)
+        except ValueError:
+            self.add_error(f"plan.{name}", f"{text!r} is no number.")
+            return 0
 
 
 class NodeForm(forms.Form):
