@@ -36,7 +36,7 @@ from engine.core.state import ORDERS
 from engine.errors import BadInput
 from engine.history import BARS, open_history
 from engine.live.config import load_config
-from engine.live.core import Core
+from engine.live.core import Core, warm_up
 from engine.live.feed import stale_event
 from engine.live.order_session import order_session_event
 from engine.live.person_commands import kill_request, working
@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not 1 <= arguments.orders <= ORDERS or arguments.rounds < 1:
         raise BadInput("out_of_range", "orders", arguments.orders, f"1 to {ORDERS} orders, at least one round")
     with tempfile.TemporaryDirectory() as folder, _exchange(Path(folder)) as address:
+        warm_up()
         core = _Core(load_config(Path(folder) / "engine.json"))
         core.begin()
         peer = _Peer(address)
@@ -132,9 +133,6 @@ class _Core(Core):
     def working(self) -> int:
         return int(np.count_nonzero(working(self.engine.state, Scope.FIRM, 0, 1 << 62)))
 
-    def _deadline(self) -> int:
-        return time.monotonic_ns() + LOOK_NS
-
     def _one_accepted(self) -> bool:
         slot = self._send_new(1)
         self._until(lambda: self.engine.state["orders"][slot]["state"] != OrderState.PENDING_NEW)
@@ -160,7 +158,7 @@ class _Core(Core):
         while not reached():
             if time.monotonic() > give_up:
                 raise TimeoutError("the exchange did not answer")
-            self._pass()
+            self.serve(time.monotonic_ns() + LOOK_NS)
 
 
 class _Peer:

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         messages, seconds = bench.play(arguments.messages)
         latencies, orders, updates = bench.latencies(), bench.orders, bench.pair_updates
     jitter = np.zeros(JITTER_SAMPLES, np.int64)
-    measure_jitter(jitter, np.zeros(2, np.int64))
+    measure_jitter(jitter, np.zeros(3, np.int64))
     ours, peer = percentiles(latencies), percentiles(jitter)
     return {
         "bench": "step",

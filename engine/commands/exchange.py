@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _serve(config: Config, directory: Path) -> dict[str, Any]:
     passwords = _passwords(Path(config.accounts_file))
-    lines = {"receivers": config.receivers, "receivers_b": config.receivers_b}
-    addresses = {line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()}
+    receivers = [host_and_port(each, "receivers") for each in config.receivers]
+    receivers_b = [host_and_port(each, "receivers_b") for each in config.receivers_b]
     market = _prepared_market(config)
     warm_up(auctions=config.auctions or bool(config.halts))
     record = Record(directory, list(passwords))
@@ -110,7 +110,8 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
         venue,
         directory,
         passwords=passwords,
-        **addresses,
+        receivers=receivers,
+        receivers_b=receivers_b,
         host=config.host,
         port_itch=config.port_itch,
         port_ouch=config.port_ouch,

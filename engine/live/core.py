@@ -24,15 +24,16 @@ from typing import Any
 import numpy as np
 
 from engine import engine_build, uncollected
+from engine.core.clock import HostClocks
 from engine.core.events import EVENT, BlobType, Command, Kind, Stale, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
 from engine.live.compiled_loop import Reason
 from engine.live.config import Config, load_account, load_config, read_json
-from engine.live.connection import Connection
+from engine.live.connection import Connect, Connection, connect_tcp
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.feed import MarketFeed, stale_event
-from engine.live.feed_lines import FeedLines
+from engine.live.feed_lines import Bind, FeedLines, bind_udp
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
 from engine.live.loop import Loop
@@ -49,6 +50,7 @@ from engine.live.person_commands import (
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
 from engine.live.snapshot_connection import SnapshotConnection
+from engine.live.spare import LOCAL_DISK, Disk
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.venue_clock import VenueClock
 from engine.live.warm import warm
@@ -67,15 +69,21 @@ PR_SET_PDEATHSIG = 1
 
 
 class Core:
-    """Sockets and deadlines around the pipeline."""
+    """Sockets and deadlines around the pipeline. What is outside of this process is handed in: where not, it is the
+    host's."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clocks: HostClocks = time,
+        disk: Disk = LOCAL_DISK,
+        bind: Bind = bind_udp,
+        connect: Connect = connect_tcp,
+    ) -> None:
+        self.config, self._clocks, self._connect_to = config, clocks, connect
         account = load_account(config.venue.account_file)
-        with uncollected():
-            warm()  # before any socket is open: who calls is answered at once, and no datagram waits
-        gc.freeze()  # what is loaded by now stays, and is not looked through while trading
-        self.pipeline, inputs = open_pipeline(config)
+        self.pipeline, inputs = open_pipeline(config, disk)
         self.engine = self.pipeline.engine
         self.clock = VenueClock(Path(config.venue.clock_file))
         self.clock.refresh()
@@ -85,7 +93,7 @@ class Core:
         self.feed = MarketFeed(config.symbols, inputs, account, config.venue.snapshot_after)
         self.orders = OrderSession(account, config.symbols, inputs)
         self._poll = epoll()
-        self._snapshots = SnapshotConnection(self.feed, self._poll)
+        self._snapshots = SnapshotConnection(self.feed, self._poll, connect)
         self._connection: Connection | None = None
         self._connect_at, self._backoff = 0, RECONNECT_NS[0]
         self._retransmit: tuple[str, int] | None = None
@@ -93,13 +101,14 @@ class Core:
         self._status_at = self._disconnect_by = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
-        self._lines = FeedLines(config.venue.itch_addresses)
+        self._lines = FeedLines(config.venue.itch_addresses, bind)
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for descriptor in (*self._lines.filenos, self._control.fileno(), self._wake_read):
             self._poll.register(descriptor, EPOLLIN)
         lines, poll = self._lines.filenos, self._poll.fileno()
-        self.loop = Loop(self.pipeline, self.feed, self.orders, lines, poll, busy=config.mode == "busy")
+        busy = config.mode == "busy"
+        self.loop = Loop(self.pipeline, self.feed, self.orders, lines, poll, busy=busy, clocks=clocks)
         self._use_clock()
 
     # ---- the loop ----------------------------------------------------------------------------------
@@ -115,26 +124,32 @@ class Core:
     def _serve(self) -> None:
         if self.config.cpu is not None:
             os.sched_setaffinity(0, {self.config.cpu})  # this thread alone
+        self.start()
+        while not self.loop.stopped:
+            self.serve(self.deadline())
+        self.finish()
+
+    def start(self) -> None:
+        """Whatever was known before this start is old: nothing trades until feed and order session have caught up."""
         ts = self._now()
-        # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
         self.orders.unanswered += counted_queries(self.config.folder)
         session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
         self._take([session, stale_event(ts, Stale.GAP)])
         self._apply_latch_file()
-        while not self.loop.stopped:
-            self._pass()
+
+    def finish(self) -> None:
         self._snapshot()
-        self.orders.logout(time.monotonic_ns())
+        self.orders.logout(self._clocks.monotonic_ns())
         self._send_bytes()
 
-    def _pass(self) -> None:
-        """The loop until it comes back, then what it came back for."""
+    def serve(self, deadline: int) -> Reason:
+        """The loop until it comes back, at the steady time ``deadline`` at the latest; then what it came back for."""
         established = self._connection if self._connection is not None and self._connection.established else None
         self.loop.connection = established.fileno if established else -1
         self.loop.direct = established is not None and not established.waiting
-        reason = self.loop.run(self._deadline())
+        reason = self.loop.run(deadline)
         self._take_up()
-        if reason is Reason.OTHER:
+        if reason in (Reason.OTHER, Reason.DEADLINE):
             for descriptor, events in self._poll.poll(0):
                 self._on_ready(descriptor, events)
         elif reason is Reason.PACKETS:
@@ -144,6 +159,7 @@ class Core:
         elif reason is Reason.ORDERS_LOST:
             self._disconnect()
         self._on_time()
+        return reason
 
     def _take_up(self) -> None:
         """What the loop has begun and left: bytes to send, orders that OUCH cannot hold, inputs that found no room."""
@@ -153,12 +169,12 @@ class Core:
         if len(refused) or len(inputs):
             self._take([*self.orders.refuse(refused, self._now()), inputs])
 
-    def _deadline(self) -> int:
+    def deadline(self) -> int:
         """Steady time of what is due next."""
         due = [self._status_at, self.feed.joiner.deadline(), self.orders.deadline()]
         if self._connection is None:
             due.append(self._connect_at)
-        due.append(time.monotonic_ns() + int(self._timer_wait() * SECOND))
+        due.append(self._clocks.monotonic_ns() + int(self._timer_wait() * SECOND))
         return min(each for each in due if each is not None)
 
     def _timer_wait(self) -> float:
@@ -173,7 +189,7 @@ class Core:
             if events & EPOLLOUT or not self._connection.established:
                 self._on_writable()
         elif self._snapshots.owns(descriptor):
-            self._take(self._snapshots.on_event(time.monotonic_ns(), self._now()))
+            self._take(self._snapshots.on_event(self._clocks.monotonic_ns(), self._now()))
         elif descriptor == self._control.fileno():
             self._accept()
         elif descriptor == self._wake_read:
@@ -183,7 +199,7 @@ class Core:
             self._drop(descriptor)
 
     def _on_time(self) -> None:
-        now, ts = time.monotonic_ns(), self._now()
+        now, ts = self._clocks.monotonic_ns(), self._now()
         self._take(self.feed.on_time(now, ts))
         self._ask_again(now)
         self._snapshots.on_time(now)
@@ -216,6 +232,20 @@ class Core:
             if not client.send(message):
                 self._drop(descriptor)
 
+    def close(self) -> None:
+        """Lets go of everything that is open, as the end of the process does."""
+        self.pipeline.writer.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._snapshots.close()
+        self._lines.close()
+        for client in self._clients.values():
+            client.connection.close()
+        self._control.close()
+        self._poll.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
     # ---- inputs ------------------------------------------------------------------------------------
 
     def _use_clock(self) -> None:
@@ -224,7 +254,7 @@ class Core:
 
     def _now(self) -> int:
         """Session time, which never goes back."""
-        return max(self.clock.session_ns(time.time_ns()), self.pipeline.last_ts)
+        return max(self.clock.session_ns(self._clocks.time_ns()), self.pipeline.last_ts)
 
     def _take(self, inputs: list[np.ndarray]) -> None:
         """Journals and steps; what the step orders is sent, then whatever else the order session has to say."""
@@ -234,7 +264,7 @@ class Core:
 
     def _send(self, orders: np.ndarray) -> None:
         while len(orders):
-            refused = self.orders.send(orders, time.monotonic_ns(), self._now())
+            refused = self.orders.send(orders, self._clocks.monotonic_ns(), self._now())
             orders = np.empty(0, EVENT)
             for event in refused:
                 orders = self.pipeline.take(event)
@@ -247,8 +277,8 @@ class Core:
     def _on_datagrams(self) -> None:
         ts = self._now()
         for line, datagram in self._lines.receive(self.loop.datagrams()):
-            self._take(self.feed.on_datagram(datagram, time.monotonic_ns(), ts, line))
-        self._ask_again(time.monotonic_ns())
+            self._take(self.feed.on_datagram(datagram, self._clocks.monotonic_ns(), ts, line))
+        self._ask_again(self._clocks.monotonic_ns())
 
     def _ask_again(self, now: int) -> None:
         for request in self.feed.joiner.requests(now):
@@ -262,7 +292,7 @@ class Core:
         self._backoff = min(2 * self._backoff, RECONNECT_NS[1])
         if self._ouch is None:
             return
-        self._connection = Connection(self._ouch, self._poll)
+        self._connection = Connection(self._ouch, self._poll, self._connect_to)
         if self._connection.failed:
             self._disconnect()
 
@@ -272,12 +302,12 @@ class Core:
         if not self._connection.on_writable():
             self._disconnect()
         elif self._connection.established and not was_established:
-            self.orders.connect(time.monotonic_ns())
+            self.orders.connect(self._clocks.monotonic_ns())
             self._send_bytes()
 
     def _on_session_packet(self) -> None:
         """What of the order session is neither report nor heartbeat."""
-        self._take(self.orders.receive(self.loop.packet(), time.monotonic_ns(), self._now(), self.feed.date))
+        self._take(self.orders.receive(self.loop.packet(), self._clocks.monotonic_ns(), self._now(), self.feed.date))
         if self.orders.up:
             self._backoff = RECONNECT_NS[0]
         self._check_order_session()
@@ -291,7 +321,7 @@ class Core:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._connect_at = time.monotonic_ns() + self._backoff
+        self._connect_at = self._clocks.monotonic_ns() + self._backoff
         self._take(self.orders.lost(self._now()))
 
     def _keep_disconnected(self, now: int) -> None:
@@ -368,7 +398,7 @@ class Core:
             "date": int(state["date"]),
             "phase": Phase(int(state["phase"])).name.lower(),
             "time": self._now(),
-            "feed_age_ms": (time.monotonic_ns() - heard) // 1_000_000 if heard else -1,
+            "feed_age_ms": (self._clocks.monotonic_ns() - heard) // 1_000_000 if heard else -1,
             "stale": bool(state["feed_stale"]),
             "venue_connected": self.orders.up,
             "anomalies": int(state["anomalies"]),
@@ -418,6 +448,13 @@ class Core:
         self._snapshot_at = writer.last
 
 
+def warm_up() -> None:
+    """Before any socket is open: who calls is answered at once, and no datagram waits."""
+    with uncollected():
+        warm()
+    gc.freeze()  # what is loaded by now stays, and is not looked through while trading
+
+
 def _end_with(parent: int) -> None:
     """Asks the kernel to end this process in good order when its agent dies; a core without one is nobody's."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -436,6 +473,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = load_config(arguments.config)
         lock = lock_core(config)
+        warm_up()
         Core(config).run()
         os.close(lock)
     except BadInput as error:

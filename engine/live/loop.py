@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.clock import HostClocks
 from engine.core.events import EVENT
 from engine.core.state import OUTPUTS
 from engine.live.compiled_loop import LOOP, Clock, Journal, Machine, Reason, new_ready, serve
@@ -27,8 +28,17 @@ class Loop:
     """
 
     def __init__(
-        self, pipeline: Pipeline, feed: MarketFeed, orders: OrderSession, lines: list[int], poll: int, *, busy: bool
+        self,
+        pipeline: Pipeline,
+        feed: MarketFeed,
+        orders: OrderSession,
+        lines: list[int],
+        poll: int,
+        *,
+        busy: bool,
+        clocks: HostClocks = time,
     ) -> None:
+        self._clocks = clocks
         self.connection = -1  # descriptor of the order session's connection, -1 while there is none
         self.direct = True  # whether nothing waits for room in its socket
         self._pipeline, self._feed, self._orders = pipeline, feed, orders
@@ -48,12 +58,16 @@ class Loop:
             pipeline.orders,
             np.zeros(OUTPUTS, EVENT),
         )
-        self._stop, self._ready, self._times = np.zeros(1, np.uint64), new_ready(), np.zeros(2, np.int64)
+        self._stop, self._ready, self._times = np.zeros(1, np.uint64), new_ready(), np.zeros(3, np.int64)
         self.set_clock(*NO_CLOCK)
 
     def set_clock(self, wall_knots: np.ndarray, session_knots: np.ndarray) -> None:
         """Session time by wall time, int64[n] each: see `engine.core.clock.interpolate`."""
         self._clock = Clock(wall_knots, session_knots, self._times)
+
+    def hold_clock(self, steady_ns: int) -> None:
+        """For the compiled loop it is this time until another is given: how a simulation in virtual time has it."""
+        self._times[2] = steady_ns
 
     def run(self, deadline: int) -> Reason:
         """Serves until the steady time ``deadline`` at the latest; says why it came back.
@@ -69,7 +83,7 @@ class Loop:
         """What `serve` takes, in its order, after all that Python knows has been told."""
         loop, orders, writer = self._loop, self._loop["orders"], self._pipeline.writer
         loop["deadline"], loop["last_ts"] = deadline, self._pipeline.last_ts
-        loop["wall_offset"] = time.time_ns() - time.monotonic_ns()
+        loop["wall_offset"] = self._clocks.time_ns() - self._clocks.monotonic_ns()
         if int(orders["descriptor"]) != self.connection:
             orders["descriptor"], orders["start"], orders["stop"] = self.connection, 0, 0
         orders["direct"] = self.direct
