@@ -1,4 +1,4 @@
-"""Compiles every kernel into the cache of this build, and removes the caches of builds that are gone.
+"""Compiles every kernel into the cache, and removes what is of no use to this build.
 
 Does nothing but load what is compiled already; part of ``make install``. What does not depend on one another is
 compiled by two processes side by side.
@@ -16,7 +16,8 @@ from typing import Any
 
 from numba.core.registry import cpu_target
 
-from engine import engine_build, numba_cache
+from engine import PACKAGE, engine_build, module_cache, numba_cache
+from engine.compiled_cache import folder_name
 
 # Parts, each of functions that compile or load what they stand for. STEP is within all that stands BEHIND it.
 STEP = ("engine.live.warm:warm_step",)
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     cache = numba_cache()
+    cache.mkdir(parents=True, exist_ok=True)
     removed = _remove_other_builds(cache)
     whole, processor = cache / WHOLE, repr(cpu_target.target_context.codegen().magic_tuple())
     if whole.is_file() and whole.read_text() == processor:
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "ok": True,
         "build": engine_build(),
         "cache": cache.name,
-        "functions": sum(1 for _ in cache.rglob("*.nbi")),
+        "functions": sum(1 for _ in module_cache().rglob("*.nbi")),
         "removed_builds": removed,
         "seconds": round(time.perf_counter() - started, 3),
     }
@@ -73,7 +75,9 @@ def _warm(part: tuple[str, ...]) -> None:
 
 
 def _remove_other_builds(cache: Path) -> int:
-    others = [folder for folder in cache.parent.glob("*") if folder != cache] if cache.parent.is_dir() else []
+    modules = {folder_name(path) for path in PACKAGE.rglob("*.py")}
+    others = [folder for folder in cache.parent.glob("*") if folder not in (cache, module_cache())]
+    others += [folder for folder in module_cache().glob("*") if folder.name not in modules]
     for folder in others:
         shutil.rmtree(folder)
     return len(others)

@@ -190,6 +190,6 @@ def test_a_core_that_comes_in_the_middle_of_the_day_has_the_exchanges_books(
     orders, levels = books_of(session_up_to(server, newest))
     assert {(instrument, side) for _, instrument, side, _, _ in orders} == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert book_content(engine.state["books"]) == (orders, levels)
-    assert stale["duplicates"].sum() > 10  # both lines are heard
+    assert stale["duplicates"].sum() > 0  # both lines are heard
     phases = records[records["kind"] == Kind.SESSION]["code"].tolist()
     assert phases == [Session.START_OF_MESSAGES, Session.START_OF_SYSTEM, Session.OPEN]

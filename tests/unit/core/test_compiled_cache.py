@@ -17,8 +17,10 @@ import engine  # noqa: F401 - puts a lock around what numba writes
 SCRIPT = """
 import json, sys
 import engine, numba, numpy as np
-if len(sys.argv) > 1:
+from numba.core.caching import CacheImpl
+if len(sys.argv) > 1:  # numba's own locators
     numba.config.CACHE_DIR = sys.argv[1]
+    del CacheImpl._locator_classes[0]
 from engine.core.parents import set_target
 from engine.core.state import STATE
 state = np.zeros(1, STATE)[0]
@@ -58,7 +60,22 @@ def test_an_edit_of_a_callee_in_another_module_runs_at_the_next_start(checkout: 
     assert run(checkout) == [75, 0]
 
 
-def test_in_one_folder_for_all_builds_numba_would_run_the_callee_as_it_was(checkout: Path) -> None:
+def test_an_edit_of_what_the_function_does_not_import_compiles_nothing(checkout: Path) -> None:
+    assert run(checkout) == [150, 0]
+    with (checkout / "engine" / "core" / "step.py").open("a") as source:
+        source.write("EDITED = 1\n")
+    assert run(checkout) == [150, 1]
+
+
+def test_another_checkout_of_the_same_sources_loads_what_this_one_compiled(checkout: Path, tmp_path: Path) -> None:
+    assert run(checkout) == [150, 0]
+    other = tmp_path / "other"
+    shutil.copytree(checkout / "engine", other / "engine")
+    (other / "cache").symlink_to(checkout / "cache")
+    assert run(other) == [150, 1]
+
+
+def test_with_numbas_own_cache_it_would_run_the_callee_as_it_was(checkout: Path) -> None:
     cache = checkout / "one-for-all"
     assert run(checkout, cache) == [150, 0]
     edit_callee(checkout)
