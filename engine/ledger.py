@@ -1,6 +1,6 @@
-"""How a ledger counts everything once: which report batches are news, and which chapter of an execution's story a report
-tells. Nothing is stored here: the control plane keeps rows in PostgreSQL, a simulation keeps them in memory, and both
-decide by this.
+"""How a ledger counts everything once: which report batches are news, and which chapter of an execution's story a
+report tells. Nothing is stored here: the control plane keeps rows in PostgreSQL, a simulation keeps them in memory, and
+both decide by this.
 
 An execution's story is fill, bust, fill of the next revision, bust, ... Whatever journal tells it, and however often,
 each chapter is stored once. What contradicts the stored story, or leaves one of its chapters out, changes nothing.
@@ -48,8 +48,8 @@ class StoredBatch(NamedTuple):
 def batches_that_are_news(
     batches: Sequence[ReportBatch], journal: str, committed: int, stored: Callable[[ReportBatch], StoredBatch | None]
 ) -> list[ReportBatch]:
-    """Those of ``batches``, in their order, that go on where ``journal`` is ``committed``; those that are stored already
-    with the same content change nothing. ``stored`` finds a batch by its key.
+    """Those of ``batches``, in their order, that go on where ``journal`` is ``committed``; those that are stored
+    already with the same content change nothing. ``stored`` finds a batch by its key.
 
     Raises ``LinkRefused`` ``gap`` (nothing is lost, send from there), and ``IncidentRefused``: ``hash_mismatch`` (the
     reports are not what the hash says), ``batch_contradicted`` (the key is stored with another content).

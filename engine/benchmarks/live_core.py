@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from engine import PACKAGE
-from engine.benchmarks import many_pairs
 from engine.core.clock import SESSION_SHARE, SessionClock
 from engine.core.events import BlobType, Command
 from engine.core.limit_tables import strategy_limits
@@ -22,6 +21,7 @@ from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, conn
 from engine.messages import DataContract, LimitEnvelope, Manifest
 from engine.protocols import itch, moldudp64, ouch
 from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
+from engine.strategies import many_pairs
 
 DATE = 20130102
 SESSION_SECONDS = 23_400

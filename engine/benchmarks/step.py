@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.benchmarks import itch_file, many_pairs
+from engine.benchmarks import itch_file
 from engine.benchmarks.order_port import PORT, answer
 from engine.benchmarks.surroundings import commit, machine
 from engine.configuration import Account
@@ -45,7 +45,7 @@ from engine.live.order_session import OrderSession, order_session_event
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
 from engine.messages import LimitEnvelope
-from engine.strategies import intraday_pairs
+from engine.strategies import intraday_pairs, many_pairs
 from engine.strategies.intraday_pairs import MEMORY
 
 SAMPLES = 1 << 21  # a power of two

@@ -1,0 +1,245 @@
+"""After a session: the venue's own record against the engine, its journal and the ledger.
+
+What is true is what the venue's record says, read from its file: positions, fills, working orders and limits are
+recomputed from there, in plain Python, by none of the code that is under test.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.core.engine import Engine
+from engine.core.events import Kind
+from engine.core.orders import OrderState
+from engine.live.journal import Reader
+from engine.live.pipeline import Replay
+from engine.live.scan import Walk
+from engine.messages import LimitEnvelope
+from engine.strategies.load import load_manifest
+from engine.virtual.engine_host import EngineHost
+from engine.virtual.memory_ledger import MemoryLedger
+
+SIGN = {"buy": 1, "sell": -1}
+SIDE = {1: "buy", -1: "sell"}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What is read of a line of the venue's record."""
+
+    type: str
+    trade_date: int
+    user_ref_num: int = 0
+    symbol: str = ""
+    side: str = ""
+    price: int = 0
+    qty: int = 0
+    match_number: int = 0
+    replaces: int = 0
+
+
+@dataclass(frozen=True)
+class Fill:
+    order_id: int
+    symbol: str
+    price: int
+    qty: int
+
+
+Executions = dict[tuple[int, int, str], Fill]  # by trade date, match number, side
+
+
+@dataclass
+class Truth:
+    """What the venue's record adds up to."""
+
+    fills: Executions = field(default_factory=dict)
+    filled: Counter[int] = field(default_factory=Counter)  # shares, by order id
+    positions: Counter[str] = field(default_factory=Counter)
+    cash: int = 0
+    working: dict[int, tuple[str, int, int]] = field(default_factory=dict)  # order id: symbol, side, shares left
+    ids: list[int] = field(default_factory=list)  # in the order in which the venue has taken them
+    problems: list[str] = field(default_factory=list)
+
+
+def read_truth(engine: EngineHost) -> Truth:
+    """Reads the record to its end, and holds every moment of it against the limits."""
+    truth, envelope = Truth(), engine.plan.envelope
+    decode = msgspec.json.Decoder(Line).decode
+    for text in engine.venue.record.path.read_bytes().splitlines():
+        line = decode(text)
+        _take(truth, line)
+        if line.type in ("order", "replace"):
+            _hold_against_limits(truth, line, envelope)
+    if truth.ids != sorted(set(truth.ids)):
+        truth.problems.append("the venue took an order id twice, or out of order")
+    if truth.working:
+        truth.problems.append(f"{len(truth.working)} orders still work at the venue")
+    return truth
+
+
+def _take(truth: Truth, line: Line) -> None:
+    side = SIGN.get(line.side, 0)
+    if line.type in ("order", "replace"):
+        truth.ids.append(line.user_ref_num)
+        truth.working.pop(line.replaces, None)
+        truth.working[line.user_ref_num] = (line.symbol, side, line.qty)
+    elif line.type == "execution":
+        key = (line.trade_date, line.match_number, line.side)
+        if key in truth.fills:
+            truth.problems.append(f"the venue's record has execution {key} twice")
+        truth.fills[key] = Fill(line.user_ref_num, line.symbol, line.price, line.qty)
+        truth.filled[line.user_ref_num] += line.qty
+        truth.positions[line.symbol] += side * line.qty
+        truth.cash -= side * line.qty * line.price
+    if line.type in ("execution", "cancel"):
+        symbol, own_side, left = truth.working.pop(line.user_ref_num)
+        if left > line.qty:
+            truth.working[line.user_ref_num] = (symbol, own_side, left - line.qty)
+
+
+def _hold_against_limits(truth: Truth, line: Line, envelope: LimitEnvelope) -> None:
+    """The order that came, and everything that could be held if all that works on its side were filled."""
+    side = SIGN[line.side]
+    working = sum(left for symbol, one, left in truth.working.values() if symbol == line.symbol and one == side)
+    worst = max(side * truth.positions[line.symbol] + working, 0)
+    for name, value, limit in (
+        ("order size", line.qty, envelope.max_order_qty),
+        ("order notional", line.qty * line.price, envelope.max_order_notional),
+        ("position", worst, envelope.max_position_qty),
+    ):
+        if value > limit:
+            truth.problems.append(f"order {line.user_ref_num}: {name} {value} is beyond {limit}")
+
+
+def check_host(engine: EngineHost) -> list[str]:
+    """The engine and its journal against the venue's record; then the journal's replay against the engine."""
+    if engine.core is None:
+        return ["the core does not run"]
+    truth = read_truth(engine)
+    problems = list(truth.problems)
+    counters = engine.venue.venue.exchange.orders.counters
+    problems += [f"the venue counted {name}: {counters[name]}" for name in _NEVER if counters[name]]
+    problems += _compare_fills("the journal", truth.fills, dict(_journal_fills(engine, problems)))
+    problems += _compare_state(engine, truth)
+    return problems + _replay(engine)
+
+
+_NEVER = ("user_ref_num_not_rising", "malformed")
+
+
+def _compare_fills(who: str, expected: Executions, found: Executions) -> list[str]:
+    problems = []
+    for key in sorted(expected.keys() | found.keys()):
+        if expected.get(key) != found.get(key):
+            problems.append(f"execution {key}: the venue has {expected.get(key)}, {who} {found.get(key)}")
+    return problems[:5]
+
+
+def _records(engine: EngineHost, kinds: frozenset[Kind]) -> Iterator[Any]:
+    reader, walk, position = Reader(engine.config.journal), Walk(kinds), 0
+    while len(records := reader.read(position)):
+        position += len(records)
+        yield from records[walk.rows(records)]
+
+
+def _journal_fills(engine: EngineHost, problems: list[str]) -> Iterator[tuple[tuple[int, int, str], Fill]]:
+    """Of the one trading day of a session. An order id that is sent twice is a problem."""
+    sent: set[int] = set()
+    seen: set[tuple[int, str]] = set()
+    date = int(engine.core.engine.state["date"]) if engine.core else 0
+    for record in _records(engine, frozenset({Kind.FILL, Kind.ORDER_NEW, Kind.ORDER_REPLACE})):
+        order_id = int(record["order_id"])
+        if int(record["kind"]) != Kind.FILL:
+            if order_id in sent:
+                problems.append(f"the journal has order {order_id} twice")
+            sent.add(order_id)
+            continue
+        key = int(record["ref"]), SIDE[int(record["side"])]
+        if key in seen:
+            problems.append(f"the journal has execution {key} twice")
+        seen.add(key)
+        symbol = engine.symbols[int(record["instrument"])]
+        yield (date, *key), Fill(order_id, symbol, int(record["price"]), int(record["qty"]))
+
+
+def _compare_state(engine: EngineHost, truth: Truth) -> list[str]:
+    assert engine.core is not None
+    state = engine.core.engine.state
+    problems = []
+    positions = state["positions"]["position"].sum(axis=0)
+    for index, symbol in enumerate(engine.symbols):
+        if int(positions[index]) != truth.positions[symbol]:
+            problems.append(f"{symbol}: {truth.positions[symbol]} shares at the venue, {positions[index]} here")
+    cash = int(state["positions"]["realised"].sum() - state["positions"]["cost"].sum())
+    if cash != truth.cash:
+        problems.append(f"cash of {truth.cash} at the venue, {cash} here")
+    states = state["orders"]["state"]
+    still_open = (states >= OrderState.PENDING_NEW) & (states <= OrderState.SUSPENDED)
+    if still_open.any():
+        problems.append(
+            f"orders {state['orders']['order_id'][still_open].tolist()[:5]} are open here, not at the venue"
+        )
+    for name in ("working_buy", "working_sell"):
+        for where in ("positions", "holdings"):
+            held = int(np.abs(state[where][name]).sum())
+            if held:
+                problems.append(f"{held} shares are held in {where}.{name} with no order open")
+    if state["breaks"]["code"].any() or int(state["unexplained"]["code"]):
+        problems.append("there is a break")
+    return problems
+
+
+def _replay(engine: EngineHost) -> list[str]:
+    """The journal makes the same state again, and every record of itself."""
+    assert engine.core is not None
+    fresh = Engine(load_manifest)
+    replay, reader, position = Replay(fresh), Reader(engine.config.journal), 0
+    while len(records := reader.read(position, 1 << 20)):
+        if not replay.take(records):
+            return [f"replay differs: {replay.divergence}"]
+        position += len(records)
+    if len(replay.missing):
+        return ["the journal ends inside the outputs of its last input"]
+    own = engine.core.engine.record.view(np.uint8)
+    return [] if np.array_equal(own, fresh.record.view(np.uint8)) else ["replay comes to another state"]
+
+
+def check_ledger(engines: list[EngineHost], ledger: MemoryLedger) -> list[str]:
+    """The ledger against the venues' records: every fill once, every order as it ended, every position."""
+    problems = [f"ledger: {incident}" for incident in ledger.incidents]
+    for engine in engines:
+        truth, venue, deployment = read_truth(engine), engine.config.venue.name, engine.manifest.deployment
+        found: Executions = {}
+        for name, report in ledger.fills:
+            if name != venue:
+                continue
+            key = report.trade_date, report.execution_id, report.side
+            if key in found:
+                problems.append(f"ledger: execution {key} of {venue} is there twice")
+            found[key] = Fill(report.order_id, report.symbol, report.price, report.qty)
+        problems += _compare_fills("the ledger", truth.fills, found)
+        problems += _compare_ledger(engine.symbols, deployment, truth, ledger)
+    return problems
+
+
+def _compare_ledger(symbols: list[str], deployment: str, truth: Truth, ledger: MemoryLedger) -> list[str]:
+    problems = []
+    for symbol in symbols:
+        report = ledger.positions.get((deployment, symbol))
+        if (report.qty if report else 0) != truth.positions[symbol]:
+            problems.append(f"ledger: {symbol} {report}, {truth.positions[symbol]} shares at the venue")
+    for (name, order_id), order in ledger.orders.items():
+        if name != deployment:
+            continue
+        if order.filled != truth.filled[order_id]:
+            problems.append(f"ledger: order {order_id} {order.filled} filled, {truth.filled[order_id]} at the venue")
+        if order.state in ("sent", "accepted", "partially_filled", "suspended"):
+            problems.append(f"ledger: order {order_id} is still {order.state}")
+    missing = [order_id for order_id in truth.ids if (deployment, order_id) not in ledger.orders]
+    if missing:
+        problems.append(f"ledger: orders {missing[:5]} of the venue are not there")
+    return problems

@@ -1,0 +1,292 @@
+"""One engine's host: the live core, started, killed in the middle of anything, and started again from its journal."""
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.core.events import BlobType, Command
+from engine.core.limit_tables import strategy_limits
+from engine.core.state import STRATEGIES, StrategyState
+from engine.live.compiled_loop import Reason
+from engine.live.config import Config, FirmLimits, VenueConfig
+from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
+from engine.live.core import Core
+from engine.live.journal import JournalFull
+from engine.live.segment import BLOCK_BYTES, BLOCK_RECORDS, HEADER_BYTES
+from engine.messages import DataContract, Manifest
+from engine.strategies import many_pairs
+from engine.virtual.agenda import SECOND, Agenda, VirtualClocks
+from engine.virtual.crash import Crash
+from engine.virtual.disk import VirtualDisk
+from engine.virtual.plan import MICROSECOND, HostPlan, Plan
+from engine.virtual.venue_host import ACCOUNT, ORDERS_PORT, REQUESTS_PORT, SNAPSHOTS_PORT, VenueHost
+from engine.virtual.wires import LineSocket, VirtualConnection, VirtualLine
+
+SEGMENT_RECORDS = 38_000  # a few thousand more than one step may write, so that segments change often
+LEAST_SLEEP = 20 * MICROSECOND
+RESTART_NS = SECOND // 4  # what the agent waits before it starts a core that has ended
+LOOK_NS = SECOND // 2  # how often it looks whether the strategy runs
+TIMER_WALL_MS = 50
+REPRICE_SECONDS = 60
+SNAPSHOT_AFTER = 400  # messages
+STRATEGY = "intraday_pairs"
+SIGNALS = {"lookback": 20, "entry": 0.8, "exit": 0.2, "stop": 50.0}
+
+
+class EngineHost:
+    """``name`` is the node's. ``killed`` counts crashes in the middle of something, ``ends`` those for want of room."""
+
+    def __init__(self, agenda: Agenda, folder: Path, name: str, symbols: list[str], plan: Plan, host: HostPlan) -> None:
+        self.name, self.plan, self.symbols = name, host, symbols
+        self.clocks = VirtualClocks(agenda)
+        self.killed = self.ends = self.starts = self.cuts = self.jumped = 0
+        self.core: Core | None = None
+        self.died: list[str] = []
+        self._agenda, self._random = agenda, Random(f"{plan.seed}:{name}")
+        self.disk = VirtualDisk(agenda, Random(f"{plan.seed}:{name}:disk"), host.disk_mean_ns, self._stall)
+        self.venue = VenueHost(agenda, folder / "venue", symbols, plan, host, self.deliver)
+        self.config = _configuration(folder, name, symbols, host)
+        (folder / "clock.json").write_text(self.venue.clock.to_json())
+        ports = {"ouch": ORDERS_PORT, "itch_retransmit": REQUESTS_PORT, "glimpse": SNAPSHOTS_PORT}
+        (folder / "ports.json").write_text(json.dumps(ports))
+        (folder / "account.json").write_bytes(msgspec.json.encode(ACCOUNT))
+        self._lines: list[VirtualLine] = []
+        self._connections: list[tuple[int, VirtualConnection]] = []
+        self._woken_at = 0
+        self._busy_until = 0
+        self._crash: Crash | None = None
+        self._plan_what_goes_wrong()
+
+    def _plan_what_goes_wrong(self) -> None:
+        for when in self.plan.crashes:
+            self._agenda.at(when, self._crash_next)
+        for when in self.plan.cuts:
+            self._agenda.at(when, self._cut)
+        for when, by in self.plan.jumps:
+            self._agenda.at(when, lambda by=by: self._jump(by))  # type: ignore[misc]
+        for span in self.plan.disk_full:
+            self._agenda.at(span.first, lambda: self._fill_disk(True))
+            self._agenda.at(span.last, lambda: self._fill_disk(False))
+        self._agenda.every(LOOK_NS, self._keep_running)
+
+    # ---- its life --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the core, from its journal where it has one; again later where there is no room for that."""
+        self.starts += 1
+        try:
+            self.core = Core(self.config, clocks=self.clocks, disk=self.disk, bind=self._bind, connect=self._connect)
+            self.core.start()
+        except JournalFull:
+            self._end()
+            return
+        if not self.core.engine.manifests:
+            self._deploy()
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something for the core."""
+        self._wake_at(self._agenda.now)
+
+    def deliver(self, line: int, datagram: bytes) -> None:
+        if self._lines:
+            self._lines[line].deliver(datagram)
+            self.wake()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the core runs and has nothing that it has not taken."""
+        return self.core is not None and self._agenda.now >= self._busy_until
+
+    def close(self) -> None:
+        if self.core is not None:
+            self._let_go()
+        self.venue.close()
+
+    def _wake_at(self, when: int) -> None:
+        when = max(when, self._busy_until, self._agenda.now)
+        if not self._agenda.now <= self._woken_at <= when:
+            self._woken_at = when
+            self._agenda.at(when, lambda: self._serve(when))
+
+    def _serve(self, planned: int) -> None:
+        if planned != self._woken_at:
+            return
+        self._woken_at = 0
+        if self.core is None:
+            return
+        if self._agenda.now < self._busy_until:
+            self.wake()
+            return
+        first = self.core.pipeline.writer.last
+        try:
+            self._pass(self.core)
+        except JournalFull:
+            self._end()
+            return
+        if self._crash is not None and self.core.pipeline.writer.last > first:
+            self._kill(self._crash, first)
+            return
+        self._send()
+        self._wake_at(max(self.core.deadline(), self._agenda.now + LEAST_SLEEP))
+
+    def _pass(self, core: Core) -> None:
+        """Everything that is there for the core at this moment."""
+        core.loop.hold_clock(self._agenda.now)
+        while core.serve(self._agenda.now) is not Reason.DEADLINE:
+            continue
+
+    def _stall(self, how_long: int) -> None:
+        self._busy_until = max(self._busy_until, self._agenda.now + how_long)
+
+    # ---- what goes wrong -------------------------------------------------------------------------------
+
+    def _crash_next(self) -> None:
+        """The next thing that the core does kills it, somewhere in the middle."""
+        self._crash = Crash(self._random)
+
+    def _kill(self, crash: Crash, first: int) -> None:
+        """The process is gone: what it had not written yet, and sent behind that, never was."""
+        assert self.core is not None
+        self._crash = None
+        self.killed += 1
+        writer = self.core.pipeline.writer
+        cut = crash.choose(writer, first)
+        for port, connection in self._connections:
+            content = connection.read()
+            connection.send(cut.sent(content) if port == ORDERS_PORT else content)
+        self._let_go()
+        cut.apply(self.config.snapshots)
+        self._agenda.after(RESTART_NS, self.start)
+
+    def _end(self) -> None:
+        """The core has ended by itself, because its journal has no room."""
+        self.ends += 1
+        self._send()
+        if self.core is not None:
+            self._let_go()
+        self._agenda.after(RESTART_NS, self.start)
+
+    def _let_go(self) -> None:
+        assert self.core is not None
+        self.core.close()
+        self.core = None
+        self._woken_at = self._busy_until = 0
+        for line in self._lines:
+            line.close()
+        self._lines = []
+
+    def _cut(self) -> None:
+        """Every connection to the venue breaks."""
+        alive = [connection for _, connection in self._connections if not connection.over]
+        self.cuts += bool(alive)
+        for connection in alive:
+            connection.cut(int(self._random.uniform(0.0, 2.0) * SECOND))
+
+    def _jump(self, by: int) -> None:
+        self.jumped += 1
+        self.clocks.jump(by)
+        self.wake()
+
+    def _fill_disk(self, full: bool) -> None:
+        self.disk.full = full
+
+    # ---- its wires -------------------------------------------------------------------------------------
+
+    def _bind(self, field: str, address: tuple[str, int]) -> LineSocket:
+        self._lines.append(VirtualLine(self.venue.request))
+        return self._lines[-1].core_end
+
+    def _connect(self, address: tuple[str, int]) -> tuple[Any, bool]:
+        accepted = self.venue.accept(address[1])
+        connection = VirtualConnection(self._agenda, self._random, self.plan.wire, accepted, self.wake, self.venue.look)
+        self._connections.append((address[1], connection))
+        return connection.core_end, True
+
+    def _send(self) -> None:
+        """Puts on the wires what the core has sent."""
+        for _, connection in self._connections:
+            connection.retry()
+            connection.send(connection.read())
+        self._connections = [each for each in self._connections if not each[1].over]
+
+    # ---- the agent's part ------------------------------------------------------------------------------
+
+    def _deploy(self) -> None:
+        slot = int(self._ask(blob_packets(BlobType.MANIFEST, msgspec.json.encode(self.manifest), CHOOSE_SLOT))["slot"])
+        for blob_type, payload in (
+            (BlobType.LIMITS, strategy_limits(self.plan.envelope)),
+            (BlobType.PARAMETERS, many_pairs.parameters(leg_notional=self.plan.leg_notional, **SIGNALS)),
+            (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), _pairs(self.symbols)).tobytes()),
+        ):
+            self._ask(blob_packets(blob_type, payload, slot))
+        self._ask(command_packets(Command.START, slot))
+
+    def _keep_running(self) -> None:
+        """A strategy that the core has paused for want of room is started again."""
+        if self.core is None or self._agenda.now < self._busy_until or self.disk.full:
+            return
+        states = self.core.engine.state["slots"]["state"][:STRATEGIES]
+        for slot in np.flatnonzero(states == StrategyState.PAUSED).tolist():
+            try:
+                self._ask(command_packets(Command.START, slot))
+            except JournalFull:
+                self._end()
+                return
+        self.wake()
+
+    def _ask(self, packets: list[bytes]) -> dict[str, Any]:
+        """Over the core's control socket, as the agent does."""
+        assert self.core is not None
+        with connect(self.config.folder) as control:
+            control.setblocking(False)
+            for packet in packets:
+                control.send(packet)
+            while True:
+                self._pass(self.core)
+                try:
+                    answer = json.loads(control.recv(1 << 20))
+                except BlockingIOError:
+                    continue
+                if "status" not in answer:
+                    assert answer["ok"], answer
+                    return dict(answer)
+
+    @property
+    def manifest(self) -> Manifest:
+        data = DataContract("none", "0" * 64)
+        return Manifest(f"d-{self.name}", "v", STRATEGY, "0" * 64, {}, self.plan.envelope, data, "sim", 10**10)
+
+
+def _pairs(symbols: list[str]) -> int:
+    return len(symbols) * (len(symbols) - 1) // 2
+
+
+def _configuration(folder: Path, name: str, symbols: list[str], host: HostPlan) -> Config:
+    envelope = host.envelope
+    return Config(
+        node=name,
+        var=str(folder / "engine"),
+        link="ws://virtual/",
+        token_file="",
+        venue=VenueConfig(
+            name=name.upper(),
+            itch_bind="127.0.0.1:0",
+            itch_bind_b="127.0.0.1:0",
+            snapshot_after=SNAPSHOT_AFTER,
+            ports_file=str(folder / "ports.json"),
+            clock_file=str(folder / "clock.json"),
+            account_file=str(folder / "account.json"),
+        ),
+        symbols=symbols,
+        history=str(folder / "history"),
+        firm_limits=FirmLimits(**{name: getattr(envelope, name) for name in FirmLimits.__struct_fields__}),
+        timer_wall_ms=TIMER_WALL_MS,
+        reprice_after_s=REPRICE_SECONDS,
+        snapshot_records=host.snapshot_records,
+        segment_bytes=HEADER_BYTES + (SEGMENT_RECORDS // BLOCK_RECORDS + 1) * BLOCK_BYTES,
+    )

@@ -1,0 +1,139 @@
+"""What one seed draws: the market, the limits, how good the wires are, and everything that goes wrong, and when."""
+
+from random import Random
+
+import msgspec
+
+from engine.messages import LimitEnvelope
+from engine.simulation.faults import Faults
+from engine.simulation.latency import Delay, Latencies
+from engine.virtual.agenda import SECOND
+
+MILLISECOND = 1_000_000
+MICROSECOND = 1_000
+DAY_SECONDS = 6.0
+LEAD_NS = SECOND  # before the venues' start-of-day messages
+# What can go wrong and how often: the share of sessions in which it does.
+KINDS = {
+    "crash": 0.97,
+    "drop": 0.6,
+    "double": 0.6,
+    "reorder": 0.6,
+    "reject": 0.3,
+    "slow_ack": 0.4,
+    "disconnect": 0.6,
+    "hang": 0.2,
+    "clock_jump": 0.4,
+    "slow_disk": 0.4,
+    "full_disk": 0.3,
+    "link_cut": 0.7,
+    "ledger_down": 0.3,
+    "agent_crash": 0.4,
+}
+LONGEST_HANG, LONGEST_FULL, LONGEST_DOWN = 0.8, 1.5, 2.0  # seconds
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Steady time, ns."""
+
+    first: int
+    last: int
+
+
+class HostPlan(msgspec.Struct, frozen=True):
+    """What happens to one engine and its venue. Times are steady, ns."""
+
+    market_seed: int
+    prices: list[float]  # of each symbol, in the currency
+    envelope: LimitEnvelope
+    leg_notional: int
+    faults: Faults
+    latencies: Latencies
+    wire: Delay
+    crashes: list[int]
+    cuts: list[int]  # of the order session's connection
+    jumps: list[tuple[int, int]]  # (when, by how much) of the engine's wall clock
+    disk_mean_ns: int  # that a journal segment takes to make
+    disk_full: list[Span]
+    link_cuts: list[int]
+    agent_crashes: list[int]
+    snapshot_records: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    seed: int
+    kinds: frozenset[str]
+    opens_at: int  # steady time of the opening
+    closes_at: int
+    ledger_down: list[Span]
+    hosts: list[HostPlan]
+
+
+def draw_plan(seed: int, venues: int, symbols: int) -> Plan:
+    """``symbols`` at each of ``venues``."""
+    random = Random(f"{seed}:plan")
+    kinds = frozenset(kind for kind, share in KINDS.items() if random.random() < share)
+    opens = LEAD_NS + SECOND + round(DAY_SECONDS * 0.05 * SECOND)
+    closes = opens + round(DAY_SECONDS * 0.9 * SECOND)
+    down = _spans(random, opens, closes, 1, LONGEST_DOWN) if "ledger_down" in kinds else []
+    hosts = [_host(random, kinds, opens, closes, symbols) for _ in range(venues)]
+    return Plan(seed, kinds, opens, closes, down, hosts)
+
+
+def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbols: int) -> HostPlan:
+    def times(kind: str, least: int, most: int) -> list[int]:
+        if kind not in kinds:
+            return []
+        return sorted(random.randrange(opens - SECOND // 4, closes) for _ in range(random.randint(least, most)))
+
+    leg = random.randint(400, 900)
+    most = random.randint(12, 40)
+    jumps = [(when, int(random.uniform(-0.4, 0.4) * SECOND)) for when in times("clock_jump", 1, 3)]
+    return HostPlan(
+        market_seed=random.randrange(1 << 30),
+        prices=[random.uniform(20.0, 60.0) for _ in range(symbols)],
+        envelope=LimitEnvelope(
+            max_order_qty=most,
+            max_order_notional=random.randint(leg, 3 * leg) * 10_000,
+            max_position_qty=random.randint(most, 3 * most),
+            max_gross_notional=random.randint(3 * leg, 12 * leg) * 10_000,
+        ),
+        leg_notional=leg,
+        faults=_faults(random, kinds),
+        latencies=Latencies(
+            order=Delay(random.uniform(0, 200), random.uniform(0, 300)),
+            report=Delay(random.uniform(0, 200), random.uniform(0, 300)),
+            market_data=Delay(random.uniform(0, 50), random.uniform(0, 100)),
+        ),
+        wire=Delay(random.uniform(5, 100), random.choice([5.0, 50.0, 2_000.0])),
+        crashes=times("crash", 1, 3),
+        cuts=times("disconnect", 1, 3),
+        jumps=jumps,
+        disk_mean_ns=random.randint(5, 120) * MILLISECOND if "slow_disk" in kinds else 0,
+        disk_full=_spans(random, opens, closes, random.randint(1, 2), LONGEST_FULL) if "full_disk" in kinds else [],
+        link_cuts=times("link_cut", 1, 6),
+        agent_crashes=times("agent_crash", 1, 2),
+        snapshot_records=random.choice([1_000, 1_000_000]),
+    )
+
+
+def _faults(random: Random, kinds: frozenset[str]) -> Faults:
+    def share(kind: str, most: float) -> float:
+        return random.uniform(most / 10, most) if kind in kinds else 0.0
+
+    return Faults(
+        drop=share("drop", 0.1),
+        double=share("double", 0.1),
+        reorder=share("reorder", 0.1),
+        reorder_by=random.randint(1, 4),
+        reject=share("reject", 0.05),
+        slow_ack=share("slow_ack", 0.1),
+        slow_ack_ms=random.uniform(1.0, 60.0),
+        hang_every=random.uniform(2.0, 6.0) if "hang" in kinds else 0.0,
+        hang_seconds=random.uniform(0.05, LONGEST_HANG),
+    )
+
+
+def _spans(random: Random, opens: int, closes: int, count: int, longest: float) -> list[Span]:
+    firsts = sorted(random.randrange(opens, closes) for _ in range(count))
+    return [Span(first, first + int(random.uniform(0.05, longest) * SECOND)) for first in firsts]
