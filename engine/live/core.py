@@ -60,6 +60,7 @@ log = logging.getLogger("engine.core")
 
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
+LEAST_TIMER_WAIT = 0.001  # seconds; behind the close session time passes more slowly than `speed` says
 RECONNECT_NS = (SECOND // 5, 2 * SECOND)
 DISCONNECT_NS = 2 * SECOND  # how long a kill that disconnects waits for its cancels
 LOOPBACK = "127.0.0.1"
@@ -182,7 +183,7 @@ class Core:
         if not self.engine.state["timer_interval"]:
             return STATUS_NS / SECOND
         left = int(self.engine.state["next_deadline"]) - self._now()
-        return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
+        return max(left / SECOND / max(self.clock.speed(), 1.0), LEAST_TIMER_WAIT)
 
     def _on_ready(self, descriptor: int, events: int) -> None:
         if self._connection is not None and descriptor == self._connection.fileno:

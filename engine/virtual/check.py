@@ -204,8 +204,8 @@ def _replay(engine: EngineHost) -> list[str]:
         position += len(records)
     if len(replay.missing):
         return ["the journal ends inside the outputs of its last input"]
-    own = engine.core.engine.record.view(np.uint8)
-    return [] if np.array_equal(own, fresh.record.view(np.uint8)) else ["replay comes to another state"]
+    own = engine.core.engine.record.view(np.uint64)
+    return [] if np.array_equal(own, fresh.record.view(np.uint64)) else ["replay comes to another state"]
 
 
 def check_ledger(engines: list[EngineHost], ledger: MemoryLedger) -> list[str]:

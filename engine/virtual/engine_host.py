@@ -27,14 +27,14 @@ from engine.virtual.venue_host import ACCOUNT, ORDERS_PORT, REQUESTS_PORT, SNAPS
 from engine.virtual.wires import LineSocket, VirtualConnection, VirtualLine
 
 SEGMENT_RECORDS = 38_000  # a few thousand more than one step may write, so that segments change often
-LEAST_SLEEP = 20 * MICROSECOND
+LEAST_SLEEP = 100 * MICROSECOND
 RESTART_NS = SECOND // 4  # what the agent waits before it starts a core that has ended
 LOOK_NS = SECOND // 2  # how often it looks whether the strategy runs
 TIMER_WALL_MS = 50
 REPRICE_SECONDS = 60
 SNAPSHOT_AFTER = 400  # messages
 STRATEGY = "intraday_pairs"
-SIGNALS = {"lookback": 20, "entry": 0.8, "exit": 0.2, "stop": 50.0}
+SIGNALS = {"lookback": 12, "entry": 0.7, "exit": 0.3, "stop": 50.0}
 
 
 class EngineHost:

@@ -11,7 +11,7 @@ from engine.virtual.agenda import SECOND
 
 MILLISECOND = 1_000_000
 MICROSECOND = 1_000
-DAY_SECONDS = 6.0
+DAY_SECONDS = 4.0
 LEAD_NS = SECOND  # before the venues' start-of-day messages
 # What can go wrong and how often: the share of sessions in which it does.
 KINDS = {
@@ -87,16 +87,16 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
         return sorted(random.randrange(opens - SECOND // 4, closes) for _ in range(random.randint(least, most)))
 
     leg = random.randint(400, 900)
-    most = random.randint(12, 40)
+    most = random.randint(18, 60)
     jumps = [(when, int(random.uniform(-0.4, 0.4) * SECOND)) for when in times("clock_jump", 1, 3)]
     return HostPlan(
         market_seed=random.randrange(1 << 30),
-        prices=[random.uniform(20.0, 60.0) for _ in range(symbols)],
+        prices=[random.uniform(15.0, 60.0) for _ in range(symbols)],
         envelope=LimitEnvelope(
             max_order_qty=most,
             max_order_notional=random.randint(leg, 3 * leg) * 10_000,
-            max_position_qty=random.randint(most, 3 * most),
-            max_gross_notional=random.randint(3 * leg, 12 * leg) * 10_000,
+            max_position_qty=random.randint(most, 4 * most),
+            max_gross_notional=random.randint(8 * leg, 40 * leg) * 10_000,
         ),
         leg_notional=leg,
         faults=_faults(random, kinds),

@@ -19,7 +19,7 @@ from engine.virtual.plan import DAY_SECONDS, HostPlan, Plan
 from engine.virtual.wires import Accepted
 
 DATE = 20130102
-MESSAGES_PER_SECOND = 1_000.0
+MESSAGES_PER_SECOND = 3_000.0
 DEVIATION = 0.03  # of a day's log price, about
 ACCOUNT = Account("HELIO1", "secret")
 ORDERS_PORT, REQUESTS_PORT, SNAPSHOTS_PORT = 1, 2, 3
