@@ -19,10 +19,10 @@ WAY = Delay(500.0, 2_000.0)  # to the ledger, and back
 
 
 class AgentHost:
-    """``cuts`` counts links that broke, ``killed`` the agent's own ends."""
+    """``cuts`` counts links that broke, ``killed`` the agent's own ends, ``doubled`` frames that arrived twice."""
 
     def __init__(self, agenda: Agenda, engine: EngineHost, ledger: MemoryLedger, plan: Plan) -> None:
-        self.cuts = self.killed = 0
+        self.cuts = self.killed = self.doubled = 0
         self.refusals: list[str] = []
         self._agenda, self._engine, self._ledger = agenda, engine, ledger
         self._down: list[Span] = plan.ledger_down
@@ -78,12 +78,21 @@ class AgentHost:
 
     def _arrives(self, link: Link | None) -> None:
         """A frame reaches the ledger. What was under way when the link broke never does."""
-        if link is not self._link or self._end is None or self._end.closed or not self._reachable():
+        if link is not self._link:
             return
         for frame in self._up.arrived(self._agenda.now):
-            for answer in self._end.receive(frame):
-                self._back.send(answer, self._agenda.now)
-                self._agenda.at(self._back.latest, lambda: self._answered(link))
+            self._take(link, frame)
+            if b'"type":"reportbatch"' in frame and self._random.random() < self._engine.plan.link_double:
+                self.doubled += 1
+                later = int(self._random.uniform(0.0, 2.0) * TICK_NS)
+                self._agenda.after(later, lambda frame=frame: self._take(link, frame))  # type: ignore[misc]
+
+    def _take(self, link: Link | None, frame: bytes) -> None:
+        if link is not self._link or self._end is None or self._end.closed or not self._reachable():
+            return
+        for answer in self._end.receive(frame):
+            self._back.send(answer, self._agenda.now)
+            self._agenda.at(self._back.latest, lambda: self._answered(link))
 
     def _answered(self, link: Link | None) -> None:
         if link is None or link is not self._link:

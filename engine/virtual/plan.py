@@ -27,6 +27,7 @@ KINDS = {
     "slow_disk": 0.4,
     "full_disk": 0.3,
     "link_cut": 0.7,
+    "link_double": 0.5,
     "ledger_down": 0.3,
     "agent_crash": 0.4,
 }
@@ -56,6 +57,7 @@ class HostPlan(msgspec.Struct, frozen=True):
     disk_mean_ns: int  # that a journal segment takes to make
     disk_full: list[Span]
     link_cuts: list[int]
+    link_double: float  # share of frames to the ledger that arrive twice, the second time later
     agent_crashes: list[int]
     snapshot_records: int
 
@@ -112,6 +114,7 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
         disk_mean_ns=random.randint(5, 120) * MILLISECOND if "slow_disk" in kinds else 0,
         disk_full=_spans(random, opens, closes, random.randint(1, 2), LONGEST_FULL) if "full_disk" in kinds else [],
         link_cuts=times("link_cut", 1, 6),
+        link_double=random.uniform(0.02, 0.2) if "link_double" in kinds else 0.0,
         agent_crashes=times("agent_crash", 1, 2),
         snapshot_records=random.choice([1_000, 1_000_000]),
     )

@@ -117,7 +117,7 @@ class Session:
             found["ends_without_room"] += engine.ends
             found["cut_links"] += agent.cuts
             found["agent_crashes"] += agent.killed
-        found["repeated_batches"] += self.ledger.repeated
+            found["doubled_batches"] += agent.doubled
         return found
 
     def close(self) -> None:
