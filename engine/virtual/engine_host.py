@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from engine.core.events import BlobType, Command
-from engine.core.limit_tables import strategy_limits
+from engine.core.limit_tables import StrategyLimits, canonical_bytes, limits_within
 from engine.core.state import STRATEGIES, StrategyState
 from engine.live.compiled_loop import Reason
 from engine.live.config import Config, FirmLimits, VenueConfig
@@ -34,7 +34,7 @@ TIMER_WALL_MS = 50
 REPRICE_SECONDS = 60
 SNAPSHOT_AFTER = 400  # messages
 STRATEGY = "intraday_pairs"
-SIGNALS = {"lookback": 12, "entry": 0.7, "exit": 0.3, "stop": 50.0}
+SIGNALS = {"entry": 0.7, "exit": 0.3, "stop": 50.0}
 
 
 class EngineHost:
@@ -85,7 +85,8 @@ class EngineHost:
             self._end()
             return
         if not self.core.engine.manifests:
-            self._deploy()
+            for index in range(len(self.plan.strategies)):
+                self._deploy(index)
         self.wake()
 
     def wake(self) -> None:
@@ -216,12 +217,16 @@ class EngineHost:
 
     # ---- the agent's part ------------------------------------------------------------------------------
 
-    def _deploy(self) -> None:
-        slot = int(self._ask(blob_packets(BlobType.MANIFEST, msgspec.json.encode(self.manifest), CHOOSE_SLOT))["slot"])
+    def _deploy(self, index: int) -> None:
+        strategy = self.plan.strategies[index]
+        manifest = msgspec.json.encode(self.manifest(index))
+        slot = int(self._ask(blob_packets(BlobType.MANIFEST, manifest, CHOOSE_SLOT))["slot"])
+        limits = msgspec.structs.replace(limits_within(strategy.envelope), max_orders_per_s=strategy.orders_per_s)
+        signals = {"leg_notional": strategy.leg_notional, "lookback": strategy.lookback, **SIGNALS}
         for blob_type, payload in (
-            (BlobType.LIMITS, strategy_limits(self.plan.envelope)),
-            (BlobType.PARAMETERS, many_pairs.parameters(leg_notional=self.plan.leg_notional, **SIGNALS)),
-            (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), _pairs(self.symbols)).tobytes()),
+            (BlobType.LIMITS, canonical_bytes(StrategyLimits(0, limits))),
+            (BlobType.PARAMETERS, many_pairs.parameters(**signals)),
+            (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), 2 * len(self.symbols)).tobytes()),
         ):
             self._ask(blob_packets(blob_type, payload, slot))
         self._ask(command_packets(Command.START, slot))
@@ -256,14 +261,14 @@ class EngineHost:
                     assert answer["ok"], answer
                     return dict(answer)
 
+    def manifest(self, index: int) -> Manifest:
+        name, data = f"{self.name}-{index}", DataContract("none", "0" * 64)
+        envelope = self.plan.strategies[index].envelope
+        return Manifest(name, "v", STRATEGY, "0" * 64, {}, envelope, data, "sim", 10**10, name=name)
+
     @property
-    def manifest(self) -> Manifest:
-        data = DataContract("none", "0" * 64)
-        return Manifest(f"d-{self.name}", "v", STRATEGY, "0" * 64, {}, self.plan.envelope, data, "sim", 10**10)
-
-
-def _pairs(symbols: list[str]) -> int:
-    return len(symbols) * (len(symbols) - 1) // 2
+    def deployments(self) -> list[str]:
+        return [self.manifest(index).deployment for index in range(len(self.plan.strategies))]
 
 
 def _configuration(folder: Path, name: str, symbols: list[str], host: HostPlan) -> Config:

@@ -12,6 +12,7 @@ from engine.virtual.agenda import SECOND
 MILLISECOND = 1_000_000
 MICROSECOND = 1_000
 DAY_SECONDS = 4.0
+STRATEGIES = 2  # of each engine
 LEAD_NS = SECOND  # before the venues' start-of-day messages
 # What can go wrong and how often: the share of sessions in which it does.
 KINDS = {
@@ -41,13 +42,22 @@ class Span(msgspec.Struct, frozen=True):
     last: int
 
 
+class StrategyPlan(msgspec.Struct, frozen=True):
+    """One of the strategies that trade the same symbols, and what it may do."""
+
+    envelope: LimitEnvelope
+    orders_per_s: int  # of session time: at most so many at one moment
+    leg_notional: int  # in the currency
+    lookback: int
+
+
 class HostPlan(msgspec.Struct, frozen=True):
     """What happens to one engine and its venue. Times are steady, ns."""
 
     market_seed: int
     prices: list[float]  # of each symbol, in the currency
-    envelope: LimitEnvelope
-    leg_notional: int
+    envelope: LimitEnvelope  # of all strategies together
+    strategies: list[StrategyPlan]
     faults: Faults
     latencies: Latencies
     wire: Delay
@@ -88,19 +98,13 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
             return []
         return sorted(random.randrange(opens - SECOND // 4, closes) for _ in range(random.randint(least, most)))
 
-    leg = random.randint(400, 900)
-    most = random.randint(18, 60)
+    envelope = _envelope(random)
     jumps = [(when, int(random.uniform(-0.4, 0.4) * SECOND)) for when in times("clock_jump", 1, 3)]
     return HostPlan(
         market_seed=random.randrange(1 << 30),
         prices=[random.uniform(15.0, 60.0) for _ in range(symbols)],
-        envelope=LimitEnvelope(
-            max_order_qty=most,
-            max_order_notional=random.randint(leg, 3 * leg) * 10_000,
-            max_position_qty=random.randint(most, 4 * most),
-            max_gross_notional=random.randint(8 * leg, 40 * leg) * 10_000,
-        ),
-        leg_notional=leg,
+        envelope=envelope,
+        strategies=[_strategy(random, envelope) for _ in range(STRATEGIES)],
         faults=_faults(random, kinds),
         latencies=Latencies(
             order=Delay(random.uniform(0, 200), random.uniform(0, 300)),
@@ -118,6 +122,23 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
         agent_crashes=times("agent_crash", 1, 2),
         snapshot_records=random.choice([1_000, 1_000_000]),
     )
+
+
+def _envelope(random: Random) -> LimitEnvelope:
+    """Of sizes that are met again and again: an order is a few dozen shares."""
+    most = random.randint(20, 60)
+    return LimitEnvelope(
+        max_order_qty=most,
+        max_order_notional=random.randint(600, 2_000) * 10_000,
+        max_position_qty=random.randint(most, 3 * most),
+        max_gross_notional=random.randint(6_000, 30_000) * 10_000,
+    )
+
+
+def _strategy(random: Random, firm: LimitEnvelope) -> StrategyPlan:
+    share = random.uniform(0.5, 1.2)
+    envelope = LimitEnvelope(**{name: int(getattr(firm, name) * share) for name in LimitEnvelope.__struct_fields__})
+    return StrategyPlan(envelope, random.randint(1, 6), random.randint(300, 700), random.randint(10, 25))
 
 
 def _faults(random: Random, kinds: frozenset[str]) -> Faults:
