@@ -26,6 +26,13 @@ def of_many_kinds(narrow, unsigned):
 def test_one_compilation_serves_literals_and_all_widths_of_integers():
     narrow, unsigned = np.array([-128, 127], np.int8), np.array([(1 << 32) - 1], np.uint32)
     assert of_many_kinds(narrow, unsigned) == -1 - 12 + (-128 - (2**32 - 1)) + (3 - 127)
+    assert difference.linked.signatures == [(numba.int64, numba.int64)]
+
+
+def test_what_is_called_by_compiled_code_alone_becomes_no_machine_code_until_python_calls_it():
+    assert of_many_kinds(np.zeros(2, np.int8), np.zeros(1, np.uint32)) == -13 + 3
+    assert difference.signatures == []
+    assert difference(5, 3) == 2
     assert difference.signatures == [(numba.int64, numba.int64)]
 
 
