@@ -23,6 +23,7 @@ from engine.strategies.load import load_manifest
 from engine.virtual.engine_host import EngineHost
 from engine.virtual.memory_ledger import MemoryLedger
 
+SECOND = 1_000_000_000
 SIGN = {"buy": 1, "sell": -1}
 SIDE = {1: "buy", -1: "sell"}
 
@@ -66,19 +67,22 @@ class Truth:
 
 
 def read_truth(engine: EngineHost) -> Truth:
-    """Reads the record to its end, and holds every moment of it against the limits."""
+    """Reads the record to its end, and holds every moment of it against the firm's limits."""
     truth, envelope = Truth(), engine.plan.envelope
-    decode = msgspec.json.Decoder(Line).decode
-    for text in engine.venue.record.path.read_bytes().splitlines():
-        line = decode(text)
+    for line in _lines(engine):
         _take(truth, line)
         if line.type in ("order", "replace"):
-            _hold_against_limits(truth, line, envelope)
+            truth.problems += beyond_limits("firm", truth, line, envelope)
     if truth.ids != sorted(set(truth.ids)):
         truth.problems.append("the venue took an order id twice, or out of order")
     if truth.working:
         truth.problems.append(f"{len(truth.working)} orders still work at the venue")
     return truth
+
+
+def _lines(engine: EngineHost) -> Iterator[Line]:
+    decode = msgspec.json.Decoder(Line).decode
+    yield from map(decode, engine.venue.record.path.read_bytes().splitlines())
 
 
 def _take(truth: Truth, line: Line) -> None:
@@ -101,18 +105,51 @@ def _take(truth: Truth, line: Line) -> None:
             truth.working[line.user_ref_num] = (symbol, own_side, left - line.qty)
 
 
-def _hold_against_limits(truth: Truth, line: Line, envelope: LimitEnvelope) -> None:
+def beyond_limits(who: str, truth: Truth, line: Line, envelope: LimitEnvelope) -> list[str]:
     """The order that came, and everything that could be held if all that works on its side were filled."""
-    side = SIGN[line.side]
-    working = sum(left for symbol, one, left in truth.working.values() if symbol == line.symbol and one == side)
-    worst = max(side * truth.positions[line.symbol] + working, 0)
-    for name, value, limit in (
+    measured = (
         ("order size", line.qty, envelope.max_order_qty),
         ("order notional", line.qty * line.price, envelope.max_order_notional),
-        ("position", worst, envelope.max_position_qty),
-    ):
-        if value > limit:
-            truth.problems.append(f"order {line.user_ref_num}: {name} {value} is beyond {limit}")
+        ("position", worst_position(truth, line), envelope.max_position_qty),
+    )
+    return [
+        f"{who}, order {line.user_ref_num}: {name} {value} is beyond {limit}"
+        for name, value, limit in measured
+        if value > limit
+    ]
+
+
+def worst_position(truth: Truth, line: Line) -> int:
+    """Shares on the side of an order that has come, if all that works there were filled; negative on the other."""
+    side = SIGN[line.side]
+    working = sum(left for symbol, one, left in truth.working.values() if symbol == line.symbol and one == side)
+    return side * truth.positions[line.symbol] + working
+
+
+def _strategies_limits(engine: EngineHost) -> list[str]:
+    """The same of each strategy for itself; whose an order is, and when it was sent, the journal says. Orders that take
+    a position down pass any rate, and count.
+    """
+    problems: list[str] = []
+    sent = {
+        int(record["order_id"]): (int(record["strategy"]), int(record["ts_recv"]))
+        for record in _records(engine, frozenset({Kind.ORDER_NEW, Kind.ORDER_REPLACE}))
+    }
+    for slot, strategy in enumerate(engine.plan.strategies):
+        truth, bucket, before = Truth(), 0, 0
+        for line in _lines(engine):
+            owner, ts = sent.get(line.user_ref_num, (-1, 0))
+            if owner != slot:
+                continue
+            _take(truth, line)
+            if line.type in ("order", "replace"):
+                who = engine.deployments[slot]
+                problems += beyond_limits(who, truth, line, strategy.envelope)
+                bucket = max(bucket - (ts - before) * strategy.orders_per_s, 0) + SECOND
+                before = ts
+                if bucket > strategy.orders_per_s * SECOND and worst_position(truth, line) > 0:
+                    problems.append(f"{who}, order {line.user_ref_num}: more than {strategy.orders_per_s} orders/s")
+    return problems
 
 
 def check_host(engine: EngineHost) -> list[str]:
@@ -124,6 +161,7 @@ def check_host(engine: EngineHost) -> list[str]:
     counters = engine.venue.venue.exchange.orders.counters
     problems += [f"the venue counted {name}: {counters[name]}" for name in _NEVER if counters[name]]
     problems += _compare_fills("the journal", truth.fills, dict(_journal_fills(engine, problems)))
+    problems += _strategies_limits(engine)
     problems += _compare_state(engine, truth)
     return problems + _replay(engine)
 
@@ -212,7 +250,7 @@ def check_ledger(engines: list[EngineHost], ledger: MemoryLedger) -> list[str]:
     """The ledger against the venues' records: every fill once, every order as it ended, every position."""
     problems = [f"ledger: {incident}" for incident in ledger.incidents]
     for engine in engines:
-        truth, venue, deployment = read_truth(engine), engine.config.venue.name, engine.manifest.deployment
+        truth, venue = read_truth(engine), engine.config.venue.name
         found: Executions = {}
         for name, report in ledger.fills:
             if name != venue:
@@ -222,24 +260,24 @@ def check_ledger(engines: list[EngineHost], ledger: MemoryLedger) -> list[str]:
                 problems.append(f"ledger: execution {key} of {venue} is there twice")
             found[key] = Fill(report.order_id, report.symbol, report.price, report.qty)
         problems += _compare_fills("the ledger", truth.fills, found)
-        problems += _compare_ledger(engine.symbols, deployment, truth, ledger)
+        problems += _compare_ledger(engine.symbols, engine.deployments, truth, ledger)
     return problems
 
 
-def _compare_ledger(symbols: list[str], deployment: str, truth: Truth, ledger: MemoryLedger) -> list[str]:
+def _compare_ledger(symbols: list[str], deployments: list[str], truth: Truth, ledger: MemoryLedger) -> list[str]:
     problems = []
     for symbol in symbols:
-        report = ledger.positions.get((deployment, symbol))
-        if (report.qty if report else 0) != truth.positions[symbol]:
-            problems.append(f"ledger: {symbol} {report}, {truth.positions[symbol]} shares at the venue")
-    for (name, order_id), order in ledger.orders.items():
-        if name != deployment:
-            continue
+        reports = [ledger.positions.get((deployment, symbol)) for deployment in deployments]
+        held = sum(report.qty for report in reports if report)
+        if held != truth.positions[symbol]:
+            problems.append(f"ledger: {held} shares of {symbol}, {truth.positions[symbol]} at the venue")
+    known = {order.order_id: order for (name, _), order in ledger.orders.items() if name in deployments}
+    for order_id, order in known.items():
         if order.filled != truth.filled[order_id]:
             problems.append(f"ledger: order {order_id} {order.filled} filled, {truth.filled[order_id]} at the venue")
         if order.state in ("sent", "accepted", "partially_filled", "suspended"):
             problems.append(f"ledger: order {order_id} is still {order.state}")
-    missing = [order_id for order_id in truth.ids if (deployment, order_id) not in ledger.orders]
+    missing = [order_id for order_id in truth.ids if order_id not in known]
     if missing:
         problems.append(f"ledger: orders {missing[:5]} of the venue are not there")
     return problems

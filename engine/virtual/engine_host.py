@@ -28,9 +28,9 @@ from engine.virtual.wires import LineSocket, VirtualConnection, VirtualLine
 
 SEGMENT_RECORDS = 38_000  # a few thousand more than one step may write, so that segments change often
 LEAST_SLEEP = 100 * MICROSECOND
-RESTART_NS = SECOND // 4  # what the agent waits before it starts a core that has ended
+RESTART_NS, LONGEST_RESTART_NS = SECOND // 5, SECOND  # what the agent waits before it starts a core again
 LOOK_NS = SECOND // 2  # how often it looks whether the strategy runs
-TIMER_WALL_MS = 50
+TIMER_WALL_MS = 200
 REPRICE_SECONDS = 60
 SNAPSHOT_AFTER = 400  # messages
 STRATEGY = "intraday_pairs"
@@ -58,6 +58,7 @@ class EngineHost:
         self._connections: list[tuple[int, VirtualConnection]] = []
         self._woken_at = 0
         self._busy_until = 0
+        self._wait = RESTART_NS
         self._crash: Crash | None = None
         self._plan_what_goes_wrong()
 
@@ -87,6 +88,7 @@ class EngineHost:
         if not self.core.engine.manifests:
             for index in range(len(self.plan.strategies)):
                 self._deploy(index)
+        self._wait = RESTART_NS
         self.wake()
 
     def wake(self) -> None:
@@ -170,7 +172,8 @@ class EngineHost:
         self._send()
         if self.core is not None:
             self._let_go()
-        self._agenda.after(RESTART_NS, self.start)
+        self._wait = min(2 * self._wait, LONGEST_RESTART_NS)
+        self._agenda.after(self._wait, self.start)
 
     def _let_go(self) -> None:
         assert self.core is not None
