@@ -1,15 +1,11 @@
 """After a session: the venue's own record against the engine, its journal and the ledger.
 
-What is true is what the venue's record says, read from its file: positions, fills, working orders and limits are
-recomputed from there, in plain Python, by none of the code that is under test.
+What is true is what the venue's record says, read from its file (`engine.virtual.truth`).
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from engine.core.engine import Engine
@@ -18,112 +14,14 @@ from engine.core.orders import OrderState
 from engine.live.journal import Reader
 from engine.live.pipeline import Replay
 from engine.live.scan import Walk
-from engine.messages import LimitEnvelope
 from engine.strategies.load import load_manifest
 from engine.virtual.engine_host import EngineHost
 from engine.virtual.memory_ledger import MemoryLedger
+from engine.virtual.truth import Executions, Fill, Truth, beyond_limits, lines_of, take, worst_position
 
 SECOND = 1_000_000_000
-SIGN = {"buy": 1, "sell": -1}
 SIDE = {1: "buy", -1: "sell"}
-
-
-class Line(msgspec.Struct, frozen=True):
-    """What is read of a line of the venue's record."""
-
-    type: str
-    trade_date: int
-    user_ref_num: int = 0
-    symbol: str = ""
-    side: str = ""
-    price: int = 0
-    qty: int = 0
-    match_number: int = 0
-    replaces: int = 0
-
-
-@dataclass(frozen=True)
-class Fill:
-    order_id: int
-    symbol: str
-    price: int
-    qty: int
-
-
-Executions = dict[tuple[int, int, str], Fill]  # by trade date, match number, side
-
-
-@dataclass
-class Truth:
-    """What the venue's record adds up to."""
-
-    fills: Executions = field(default_factory=dict)
-    filled: Counter[int] = field(default_factory=Counter)  # shares, by order id
-    positions: Counter[str] = field(default_factory=Counter)
-    cash: int = 0
-    working: dict[int, tuple[str, int, int]] = field(default_factory=dict)  # order id: symbol, side, shares left
-    ids: list[int] = field(default_factory=list)  # in the order in which the venue has taken them
-    problems: list[str] = field(default_factory=list)
-
-
-def read_truth(engine: EngineHost) -> Truth:
-    """Reads the record to its end, and holds every moment of it against the firm's limits."""
-    truth, envelope = Truth(), engine.plan.envelope
-    for line in _lines(engine):
-        _take(truth, line)
-        if line.type in ("order", "replace"):
-            truth.problems += beyond_limits("firm", truth, line, envelope)
-    if truth.ids != sorted(set(truth.ids)):
-        truth.problems.append("the venue took an order id twice, or out of order")
-    if truth.working:
-        truth.problems.append(f"{len(truth.working)} orders still work at the venue")
-    return truth
-
-
-def _lines(engine: EngineHost) -> Iterator[Line]:
-    decode = msgspec.json.Decoder(Line).decode
-    yield from map(decode, engine.venue.record.path.read_bytes().splitlines())
-
-
-def _take(truth: Truth, line: Line) -> None:
-    side = SIGN.get(line.side, 0)
-    if line.type in ("order", "replace"):
-        truth.ids.append(line.user_ref_num)
-        truth.working.pop(line.replaces, None)
-        truth.working[line.user_ref_num] = (line.symbol, side, line.qty)
-    elif line.type == "execution":
-        key = (line.trade_date, line.match_number, line.side)
-        if key in truth.fills:
-            truth.problems.append(f"the venue's record has execution {key} twice")
-        truth.fills[key] = Fill(line.user_ref_num, line.symbol, line.price, line.qty)
-        truth.filled[line.user_ref_num] += line.qty
-        truth.positions[line.symbol] += side * line.qty
-        truth.cash -= side * line.qty * line.price
-    if line.type in ("execution", "cancel"):
-        symbol, own_side, left = truth.working.pop(line.user_ref_num)
-        if left > line.qty:
-            truth.working[line.user_ref_num] = (symbol, own_side, left - line.qty)
-
-
-def beyond_limits(who: str, truth: Truth, line: Line, envelope: LimitEnvelope) -> list[str]:
-    """The order that came, and everything that could be held if all that works on its side were filled."""
-    measured = (
-        ("order size", line.qty, envelope.max_order_qty),
-        ("order notional", line.qty * line.price, envelope.max_order_notional),
-        ("position", worst_position(truth, line), envelope.max_position_qty),
-    )
-    return [
-        f"{who}, order {line.user_ref_num}: {name} {value} is beyond {limit}"
-        for name, value, limit in measured
-        if value > limit
-    ]
-
-
-def worst_position(truth: Truth, line: Line) -> int:
-    """Shares on the side of an order that has come, if all that works there were filled; negative on the other."""
-    side = SIGN[line.side]
-    working = sum(left for symbol, one, left in truth.working.values() if symbol == line.symbol and one == side)
-    return side * truth.positions[line.symbol] + working
+NEVER = ("user_ref_num_not_rising", "malformed")  # what the venue counts, and must not have to
 
 
 def _strategies_limits(engine: EngineHost) -> list[str]:
@@ -137,11 +35,11 @@ def _strategies_limits(engine: EngineHost) -> list[str]:
     }
     for slot, strategy in enumerate(engine.plan.strategies):
         truth, bucket, before = Truth(), 0, 0
-        for line in _lines(engine):
+        for line in lines_of(engine):
             owner, ts = sent.get(line.user_ref_num, (-1, 0))
             if owner != slot:
                 continue
-            _take(truth, line)
+            take(truth, line)
             if line.type in ("order", "replace"):
                 who = engine.deployments[slot]
                 problems += beyond_limits(who, truth, line, strategy.envelope)
@@ -152,21 +50,21 @@ def _strategies_limits(engine: EngineHost) -> list[str]:
     return problems
 
 
-def check_host(engine: EngineHost) -> list[str]:
+def check_host(engine: EngineHost, truth: Truth) -> list[str]:
     """The engine and its journal against the venue's record; then the journal's replay against the engine."""
     if engine.core is None:
         return ["the core does not run"]
-    truth = read_truth(engine)
-    problems = list(truth.problems)
+    problems = truth.problems[:5]
+    if truth.ids != sorted(set(truth.ids)):
+        problems.append("the venue took an order id twice, or out of order")
+    if truth.working:
+        problems.append(f"{len(truth.working)} orders still work at the venue")
     counters = engine.venue.venue.exchange.orders.counters
-    problems += [f"the venue counted {name}: {counters[name]}" for name in _NEVER if counters[name]]
+    problems += [f"the venue counted {name}: {counters[name]}" for name in NEVER if counters[name]]
     problems += _compare_fills("the journal", truth.fills, dict(_journal_fills(engine, problems)))
     problems += _strategies_limits(engine)
     problems += _compare_state(engine, truth)
     return problems + _replay(engine)
-
-
-_NEVER = ("user_ref_num_not_rising", "malformed")
 
 
 def _compare_fills(who: str, expected: Executions, found: Executions) -> list[str]:
@@ -246,11 +144,11 @@ def _replay(engine: EngineHost) -> list[str]:
     return [] if np.array_equal(own, fresh.record.view(np.uint64)) else ["replay comes to another state"]
 
 
-def check_ledger(engines: list[EngineHost], ledger: MemoryLedger) -> list[str]:
+def check_ledger(engines: list[EngineHost], truths: list[Truth], ledger: MemoryLedger) -> list[str]:
     """The ledger against the venues' records: every fill once, every order as it ended, every position."""
     problems = [f"ledger: {incident}" for incident in ledger.incidents]
-    for engine in engines:
-        truth, venue = read_truth(engine), engine.config.venue.name
+    for engine, truth in zip(engines, truths, strict=True):
+        venue = engine.config.venue.name
         found: Executions = {}
         for name, report in ledger.fills:
             if name != venue:

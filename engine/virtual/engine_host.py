@@ -45,7 +45,6 @@ class EngineHost:
         self.clocks = VirtualClocks(agenda)
         self.killed = self.ends = self.starts = self.cuts = self.jumped = 0
         self.core: Core | None = None
-        self.died: list[str] = []
         self._agenda, self._random = agenda, Random(f"{plan.seed}:{name}")
         self.disk = VirtualDisk(agenda, Random(f"{plan.seed}:{name}:disk"), host.disk_mean_ns, self._stall)
         self.venue = VenueHost(agenda, folder / "venue", symbols, plan, host, self.deliver)

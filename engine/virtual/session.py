@@ -20,10 +20,11 @@ from engine.virtual.check import check_host, check_ledger
 from engine.virtual.engine_host import EngineHost
 from engine.virtual.memory_ledger import MemoryLedger
 from engine.virtual.plan import Plan, draw_plan
+from engine.virtual.truth import Watch
 
 SYMBOLS = 12  # at each venue
 SETTLE_NS = 30 * SECOND  # behind the close, until everything has come to rest
-LOOK_NS = SECOND // 20
+LOOK_NS = WATCH_NS = SECOND // 20
 LEAST_EVENTS, LEAST_ORDERS, LEAST_FILLS, LEAST_KINDS = 5_000, 200, 50, 3
 MARKET = frozenset(Kind(kind) for kind in range(int(Kind.ADD), int(Kind.SESSION) + 1)) - {Kind.BAR}
 
@@ -53,7 +54,8 @@ class Session:
     def __init__(self, seed: int, folder: Path, venues: int) -> None:
         self.plan: Plan = draw_plan(seed, venues, SYMBOLS)
         self.agenda, self.ledger = Agenda(), MemoryLedger()
-        self.engines, self.agents = [], []
+        self.engines: list[EngineHost] = []
+        self.agents: list[AgentHost] = []
         for index, host in enumerate(self.plan.hosts):
             symbols = [f"{chr(65 + index)}{number}" for number in range(SYMBOLS)]
             place = folder / f"node{index}"
@@ -61,6 +63,9 @@ class Session:
             engine = EngineHost(self.agenda, place, f"node{index}", symbols, self.plan, host)
             self.engines.append(engine)
             self.agents.append(AgentHost(self.agenda, engine, self.ledger, self.plan))
+        self.watches = [Watch(engine) for engine in self.engines]
+        for watch in self.watches:
+            self.agenda.every(WATCH_NS, watch.look)
 
     def run(self) -> list[str]:
         """The day, and what comes after it until all is quiet; what does not agree then."""
@@ -73,9 +78,10 @@ class Session:
         while not self._quiet() and self.agenda.now < give_up:
             self.agenda.run(self.agenda.now + LOOK_NS)
         problems = [] if self._quiet() else ["the session did not come to rest"]
-        for engine, agent in zip(self.engines, self.agents, strict=True):
-            problems += [f"{engine.name}: {problem}" for problem in [*check_host(engine), *agent.refusals]]
-        return problems + check_ledger(self.engines, self.ledger)
+        truths = [watch.read() for watch in self.watches]
+        for engine, agent, truth in zip(self.engines, self.agents, truths, strict=True):
+            problems += [f"{engine.name}: {problem}" for problem in [*check_host(engine, truth), *agent.refusals]]
+        return problems + check_ledger(self.engines, truths, self.ledger)
 
     def _quiet(self) -> bool:
         venues = all(engine.venue.finished for engine in self.engines)
@@ -121,6 +127,8 @@ class Session:
         return found
 
     def close(self) -> None:
+        for watch in self.watches:
+            watch.close()
         for engine in self.engines:
             engine.close()
 
