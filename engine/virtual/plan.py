@@ -16,7 +16,7 @@ STRATEGIES = 2  # of each engine
 LEAD_NS = SECOND  # before the venues' start-of-day messages
 # What can go wrong and how often: the share of sessions in which it does.
 KINDS = {
-    "crash": 0.97,
+    "crash": 1.0,
     "drop": 0.6,
     "double": 0.6,
     "reorder": 0.6,
@@ -111,7 +111,7 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
             report=Delay(random.uniform(0, 200), random.uniform(0, 300)),
             market_data=Delay(random.uniform(0, 50), random.uniform(0, 100)),
         ),
-        wire=Delay(random.uniform(5, 100), random.choice([5.0, 50.0, 2_000.0])),
+        wire=Delay(random.uniform(5, 100), random.choice([5.0, 50.0, 1_000.0])),
         crashes=times("crash", 1, 3),
         cuts=times("disconnect", 1, 3),
         jumps=jumps,
@@ -130,15 +130,15 @@ def _envelope(random: Random) -> LimitEnvelope:
     return LimitEnvelope(
         max_order_qty=most,
         max_order_notional=random.randint(600, 2_000) * 10_000,
-        max_position_qty=random.randint(most, 3 * most),
-        max_gross_notional=random.randint(6_000, 30_000) * 10_000,
+        max_position_qty=random.randint(2 * most, 4 * most),
+        max_gross_notional=random.randint(10_000, 30_000) * 10_000,
     )
 
 
 def _strategy(random: Random, firm: LimitEnvelope) -> StrategyPlan:
     share = random.uniform(0.5, 1.2)
     envelope = LimitEnvelope(**{name: int(getattr(firm, name) * share) for name in LimitEnvelope.__struct_fields__})
-    return StrategyPlan(envelope, random.randint(1, 6), random.randint(300, 700), random.randint(10, 25))
+    return StrategyPlan(envelope, random.randint(2, 6), random.randint(300, 700), random.randint(10, 25))
 
 
 def _faults(random: Random, kinds: frozenset[str]) -> Faults:

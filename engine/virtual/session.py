@@ -77,7 +77,11 @@ class Session:
         give_up = self.agenda.now + SETTLE_NS
         while not self._quiet() and self.agenda.now < give_up:
             self.agenda.run(self.agenda.now + LOOK_NS)
-        problems = [] if self._quiet() else ["the session did not come to rest"]
+        return ([] if self._quiet() else ["the session did not come to rest"]) + self.check()
+
+    def check(self) -> list[str]:
+        """What does not agree; to be asked for when all is quiet."""
+        problems: list[str] = []
         truths = [watch.read() for watch in self.watches]
         for engine, agent, truth in zip(self.engines, self.agents, truths, strict=True):
             problems += [f"{engine.name}: {problem}" for problem in [*check_host(engine, truth), *agent.refusals]]
