@@ -6,6 +6,7 @@ fails prints, on standard error, what did not agree and the command that repeats
 """
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         logging.disable(logging.CRITICAL)
     warm()
     warm_up(auctions=False)
+    gc.collect()
+    gc.freeze()
     began, outcomes = time.monotonic(), []
     for outcome in _outcomes(arguments):
         outcomes.append(outcome)

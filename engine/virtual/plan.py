@@ -96,7 +96,9 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
     def times(kind: str, least: int, most: int) -> list[int]:
         if kind not in kinds:
             return []
-        return sorted(random.randrange(opens - SECOND // 4, closes) for _ in range(random.randint(least, most)))
+        return sorted(
+            random.randrange(opens - SECOND // 4, closes + SECOND // 4) for _ in range(random.randint(least, most))
+        )
 
     envelope = _envelope(random)
     jumps = [(when, int(random.uniform(-0.4, 0.4) * SECOND)) for when in times("clock_jump", 1, 3)]
@@ -120,7 +122,7 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
         link_cuts=times("link_cut", 1, 6),
         link_double=random.uniform(0.02, 0.2) if "link_double" in kinds else 0.0,
         agent_crashes=times("agent_crash", 1, 2),
-        snapshot_records=random.choice([1_000, 1_000_000]),
+        snapshot_records=random.choice([300, *[1_000_000] * 5]),  # 300: before the opening,
     )
 
 

@@ -22,7 +22,7 @@ from engine.virtual.memory_ledger import MemoryLedger
 from engine.virtual.plan import Plan, draw_plan
 from engine.virtual.truth import Watch
 
-SYMBOLS = 12  # at each venue
+SYMBOLS = 14  # at each venue
 SETTLE_NS = 30 * SECOND  # behind the close, until everything has come to rest
 LOOK_NS = WATCH_NS = SECOND // 20
 LEAST_EVENTS, LEAST_ORDERS, LEAST_FILLS, LEAST_KINDS = 5_000, 200, 50, 3
