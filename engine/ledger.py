@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from engine.messages import BustReport, FillReport, Refused, ReportBatch, payload_hash
 
 Told: TypeAlias = FillReport | BustReport
-Key: TypeAlias = tuple[int, int, str]  # trade date (yyyymmdd), match number, side: one execution of a venue
+Key: TypeAlias = tuple[str, int, int, str]  # venue, trade date (yyyymmdd), match number, side: one execution
 
 
 class LinkRefused(Exception):
@@ -144,11 +144,14 @@ class Chapter(NamedTuple):
     verdict: Verdict
 
 
-def tell(reports: Iterable[Told], stories: Mapping[Key, Story], busts_told: Counter[Key]) -> Iterator[Chapter]:
-    """The fills and busts of one journal, in its order, each with what is to become of it. ``stories`` (an entry for
-    each key) and ``busts_told``, how often this journal has told of a bust, go on with them."""
+def tell(
+    reports: Iterable[Told], venue: str, stories: Mapping[Key, Story], busts_told: Counter[Key]
+) -> Iterator[Chapter]:
+    """The fills and busts of one journal, in its order, each with what is to become of it. ``venue`` is that of reports
+    which name none. ``stories`` (an entry for each key) and ``busts_told``, how often this journal has told of a bust,
+    go on with them."""
     for report in reports:
-        key = key_of(report)
+        key = key_of(report, venue)
         revision, content = busts_told[key] + 1, content_of(report)
         if isinstance(report, FillReport):
             verdict = stories[key].fill(revision, content)
@@ -158,8 +161,9 @@ def tell(reports: Iterable[Told], stories: Mapping[Key, Story], busts_told: Coun
         yield Chapter(report, key, revision, verdict)
 
 
-def key_of(report: Told) -> Key:
-    return report.trade_date, report.execution_id, report.side
+def key_of(report: Told, venue: str) -> Key:
+    """A node of one venue does not name it in each report."""
+    return report.venue or venue, report.trade_date, report.execution_id, report.side
 
 
 def content_of(report: Told) -> Content:

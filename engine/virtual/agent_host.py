@@ -65,7 +65,8 @@ class AgentHost:
     def _connect(self) -> None:
         journal = self._engine.config.journal
         self._source = self._source or BatchSource(lambda: Reader(journal))
-        hello = Hello(self._engine.name, self._source.reader.journal, engine_build(), 1, self._engine.config.venue.name)
+        venues = self._engine.config.venue_names
+        hello = Hello(self._engine.name, self._source.reader.journal, engine_build(), 1, venues[0], venues)
         self._link, self._end = Link(hello, self._source, self._heartbeat), LedgerConnection(self._ledger)
         self._up, self._back = Passage(WAY, self._random), Passage(WAY, self._random)
         self._ship(self._link.connected(self._agenda.now))
@@ -137,7 +138,7 @@ class AgentHost:
             session_phase="open",
             session_time=core.pipeline.last_ts if core else 0,
             feed_age_ms=-1,
-            venue_connected=core.orders.up if core else False,
+            venue_connected=any(venue.orders.up for venue in core.venues) if core else False,
             events=self._source.reader.last,
             anomalies=0,
             deployments=[],

@@ -17,52 +17,61 @@ from engine.live.scan import Walk
 from engine.strategies.load import load_manifest
 from engine.virtual.engine_host import EngineHost
 from engine.virtual.memory_ledger import MemoryLedger
-from engine.virtual.truth import Executions, Fill, Truth, beyond_limits, lines_of, take, worst_position
+from engine.virtual.truth import Execution, Executions, Fill, Line, Truth, beyond_limits, take, worst_position
 
 SECOND = 1_000_000_000
 SIDE = {1: "buy", -1: "sell"}
+Lines = list[tuple[str, Line]]  # with the venue of each, as they were written
 NEVER = ("user_ref_num_not_rising", "malformed")  # what the venue counts, and must not have to
 
 
-def _strategies_limits(engine: EngineHost) -> list[str]:
-    """The same of each strategy for itself; whose an order is, and when it was sent, the journal says. Orders that take
-    a position down pass any rate, and count.
-    """
+def _strategies_limits(engine: EngineHost, lines: Lines) -> list[str]:
+    """The limits of each strategy for itself; whose an order is, and when it was sent, the journal says."""
     problems: list[str] = []
     sent = {
         int(record["order_id"]): (int(record["strategy"]), int(record["ts_recv"]))
         for record in _records(engine, frozenset({Kind.ORDER_NEW, Kind.ORDER_REPLACE}))
     }
     for slot, strategy in enumerate(engine.plan.strategies):
-        truth, bucket, before = Truth(), 0, 0
-        for line in lines_of(engine):
-            owner, ts = sent.get(line.user_ref_num, (-1, 0))
-            if owner != slot:
+        truth = Truth()
+        adds: dict[int, bool] = {}
+        for venue, line in lines:
+            if sent.get(line.user_ref_num, (-1, 0))[0] != slot:
                 continue
-            take(truth, line)
+            take(truth, venue, line)
             if line.type in ("order", "replace"):
-                who = engine.deployments[slot]
-                problems += beyond_limits(who, truth, line, strategy.envelope)
-                bucket = max(bucket - (ts - before) * strategy.orders_per_s, 0) + SECOND
-                before = ts
-                if bucket > strategy.orders_per_s * SECOND and worst_position(truth, line) > 0:
-                    problems.append(f"{who}, order {line.user_ref_num}: more than {strategy.orders_per_s} orders/s")
+                problems += beyond_limits(engine.deployments[slot], truth, line, strategy.envelope)
+                adds[line.user_ref_num] = worst_position(truth, line) > 0
+        times = [(sent[order_id][1], adds[order_id], order_id) for order_id in sorted(adds)]
+        problems += [f"{engine.deployments[slot]}, {each}" for each in _beyond_rate(times, strategy.orders_per_s)]
     return problems
 
 
-def check_host(engine: EngineHost, truth: Truth) -> list[str]:
+def _beyond_rate(orders: list[tuple[int, bool, int]], most: int) -> Iterator[str]:
+    """Of orders as they were sent: (when, whether it adds to a position, id). So many pass at one moment, and one more
+    each part of a second. Orders that take a position down pass any rate, and count."""
+    bucket, before = 0, 0
+    for ts, adds, order_id in orders:
+        bucket = max(bucket - (ts - before) * most, 0) + SECOND
+        before = ts
+        if adds and bucket > most * SECOND:
+            yield f"order {order_id}: more than {most} orders/s"
+
+
+def check_host(engine: EngineHost, truth: Truth, lines: Lines) -> list[str]:
     """The engine and its journal against the venue's record; then the journal's replay against the engine."""
     if engine.core is None:
         return ["the core does not run"]
     problems = truth.problems[:5]
-    if truth.ids != sorted(set(truth.ids)):
-        problems.append("the venue took an order id twice, or out of order")
+    if len(truth.ids) != len(set(truth.ids)):
+        problems.append("an order id was taken twice")
     if truth.working:
         problems.append(f"{len(truth.working)} orders still work at the venue")
-    counters = engine.venue.venue.exchange.orders.counters
-    problems += [f"the venue counted {name}: {counters[name]}" for name in NEVER if counters[name]]
+    for venue in engine.venues:
+        counters = venue.venue.exchange.orders.counters
+        problems += [f"a venue counted {name}: {counters[name]}" for name in NEVER if counters[name]]
     problems += _compare_fills("the journal", truth.fills, dict(_journal_fills(engine, problems)))
-    problems += _strategies_limits(engine)
+    problems += _strategies_limits(engine, lines)
     problems += _compare_state(engine, truth)
     return problems + _replay(engine)
 
@@ -82,10 +91,10 @@ def _records(engine: EngineHost, kinds: frozenset[Kind]) -> Iterator[Any]:
         yield from records[walk.rows(records)]
 
 
-def _journal_fills(engine: EngineHost, problems: list[str]) -> Iterator[tuple[tuple[int, int, str], Fill]]:
+def _journal_fills(engine: EngineHost, problems: list[str]) -> Iterator[tuple[Execution, Fill]]:
     """Of the one trading day of a session. An order id that is sent twice is a problem."""
     sent: set[int] = set()
-    seen: set[tuple[int, str]] = set()
+    seen: set[Execution] = set()
     date = int(engine.core.engine.state["date"]) if engine.core else 0
     for record in _records(engine, frozenset({Kind.FILL, Kind.ORDER_NEW, Kind.ORDER_REPLACE})):
         order_id = int(record["order_id"])
@@ -94,12 +103,13 @@ def _journal_fills(engine: EngineHost, problems: list[str]) -> Iterator[tuple[tu
                 problems.append(f"the journal has order {order_id} twice")
             sent.add(order_id)
             continue
-        key = int(record["ref"]), SIDE[int(record["side"])]
+        venue = engine.config.venue_names[int(record["venue"])]
+        key = venue, date, int(record["ref"]), SIDE[int(record["side"])]
         if key in seen:
             problems.append(f"the journal has execution {key} twice")
         seen.add(key)
         symbol = engine.symbols[int(record["instrument"])]
-        yield (date, *key), Fill(order_id, symbol, int(record["price"]), int(record["qty"]))
+        yield key, Fill(order_id, symbol, int(record["price"]), int(record["qty"]))
 
 
 def _compare_state(engine: EngineHost, truth: Truth) -> list[str]:
@@ -148,14 +158,12 @@ def check_ledger(engines: list[EngineHost], truths: list[Truth], ledger: MemoryL
     """The ledger against the venues' records: every fill once, every order as it ended, every position."""
     problems = [f"ledger: {incident}" for incident in ledger.incidents]
     for engine, truth in zip(engines, truths, strict=True):
-        venue = engine.config.venue.name
         found: Executions = {}
-        for name, report in ledger.fills:
-            if name != venue:
+        for key, report in ledger.fills:
+            if key[0] not in engine.config.venue_names:
                 continue
-            key = report.trade_date, report.execution_id, report.side
             if key in found:
-                problems.append(f"ledger: execution {key} of {venue} is there twice")
+                problems.append(f"ledger: execution {key} is there twice")
             found[key] = Fill(report.order_id, report.symbol, report.price, report.qty)
         problems += _compare_fills("the ledger", truth.fills, found)
         problems += _compare_ledger(engine.symbols, engine.deployments, truth, ledger)

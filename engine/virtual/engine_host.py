@@ -1,6 +1,7 @@
 """One engine's host: the live core, started, killed in the middle of anything, and started again from its journal."""
 
 import json
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 from engine.core.events import BlobType, Command
 from engine.core.limit_tables import StrategyLimits, canonical_bytes, limits_within
 from engine.core.state import STRATEGIES, StrategyState
-from engine.live.compiled_loop import Reason
 from engine.live.config import Config, FirmLimits, VenueConfig
 from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
 from engine.live.core import Core
 from engine.live.journal import JournalFull
+from engine.live.loop_records import Reason
+from engine.live.outside import Outside
 from engine.live.segment import BLOCK_BYTES, BLOCK_RECORDS, HEADER_BYTES
 from engine.messages import DataContract, Manifest
 from engine.strategies import many_pairs
@@ -23,7 +25,7 @@ from engine.virtual.agenda import SECOND, Agenda, VirtualClocks
 from engine.virtual.crash import Crash
 from engine.virtual.disk import VirtualDisk
 from engine.virtual.plan import MICROSECOND, HostPlan, Plan
-from engine.virtual.venue_host import ACCOUNT, ORDERS_PORT, REQUESTS_PORT, SNAPSHOTS_PORT, VenueHost
+from engine.virtual.venue_host import ACCOUNT, ORDERS_PORT, PORTS, REQUESTS_PORT, SNAPSHOTS_PORT, VenueHost
 from engine.virtual.wires import LineSocket, VirtualConnection, VirtualLine
 
 SEGMENT_RECORDS = 38_000  # a few thousand more than one step may write, so that segments change often
@@ -47,13 +49,19 @@ class EngineHost:
         self.core: Core | None = None
         self._agenda, self._random = agenda, Random(f"{plan.seed}:{name}")
         self.disk = VirtualDisk(agenda, Random(f"{plan.seed}:{name}:disk"), host.disk_mean_ns, self._stall)
-        self.venue = VenueHost(agenda, folder / "venue", symbols, plan, host, self.deliver)
+        self.venues: list[VenueHost] = []
+        for number in range(len(host.venues)):
+            deliver = partial(self.deliver, number)
+            leader = self.venues[0] if self.venues else None
+            place = folder / f"venue{number}"
+            self.venues.append(VenueHost(agenda, place, symbols, plan, host, number, deliver, leader))
+            (place / "clock.json").write_text(self.venues[0].clock.to_json())
+            ports = {"ouch": ORDERS_PORT, "itch_retransmit": REQUESTS_PORT, "glimpse": SNAPSHOTS_PORT}
+            wide = {service: number * PORTS + port for service, port in ports.items()}
+            (place / "ports.json").write_text(json.dumps(wide))
+            (place / "account.json").write_bytes(msgspec.json.encode(ACCOUNT))
         self.config = _configuration(folder, name, symbols, host)
-        (folder / "clock.json").write_text(self.venue.clock.to_json())
-        ports = {"ouch": ORDERS_PORT, "itch_retransmit": REQUESTS_PORT, "glimpse": SNAPSHOTS_PORT}
-        (folder / "ports.json").write_text(json.dumps(ports))
-        (folder / "account.json").write_bytes(msgspec.json.encode(ACCOUNT))
-        self._lines: list[VirtualLine] = []
+        self._lines: dict[tuple[int, int], VirtualLine] = {}  # by venue and line
         self._connections: list[tuple[int, VirtualConnection]] = []
         self._woken_at = 0
         self._busy_until = 0
@@ -79,7 +87,7 @@ class EngineHost:
         """Starts the core, from its journal where it has one; again later where there is no room for that."""
         self.starts += 1
         try:
-            self.core = Core(self.config, clocks=self.clocks, disk=self.disk, bind=self._bind, connect=self._connect)
+            self.core = Core(self.config, Outside(self.clocks, self.disk, self._bind, self._connect))
             self.core.start()
         except JournalFull:
             self._end()
@@ -94,9 +102,9 @@ class EngineHost:
         """There is something for the core."""
         self._wake_at(self._agenda.now)
 
-    def deliver(self, line: int, datagram: bytes) -> None:
+    def deliver(self, venue: int, line: int, datagram: bytes) -> None:
         if self._lines:
-            self._lines[line].deliver(datagram)
+            self._lines[venue, line].deliver(datagram)
             self.wake()
 
     @property
@@ -107,7 +115,8 @@ class EngineHost:
     def close(self) -> None:
         if self.core is not None:
             self._let_go()
-        self.venue.close()
+        for venue in self.venues:
+            venue.close()
 
     def _wake_at(self, when: int) -> None:
         when = max(when, self._busy_until, self._agenda.now)
@@ -160,7 +169,7 @@ class EngineHost:
         cut = crash.choose(writer, first)
         for port, connection in self._connections:
             content = connection.read()
-            connection.send(cut.sent(content) if port == ORDERS_PORT else content)
+            connection.send(cut.sent(content) if port % PORTS == ORDERS_PORT else content)
         self._let_go()
         cut.apply(self.config.snapshots)
         self._agenda.after(RESTART_NS, self.start)
@@ -179,13 +188,14 @@ class EngineHost:
         self.core.close()
         self.core = None
         self._woken_at = self._busy_until = 0
-        for line in self._lines:
+        for line in self._lines.values():
             line.close()
-        self._lines = []
+        self._lines = {}
 
     def _cut(self) -> None:
-        """Every connection to the venue breaks."""
-        alive = [connection for _, connection in self._connections if not connection.over]
+        """Connections break: those to one venue, or all."""
+        cut = self._random.choice([[number] for number in range(len(self.venues))] + [list(range(len(self.venues)))])
+        alive = [each for port, each in self._connections if not each.over and port // PORTS in cut]
         self.cuts += bool(alive)
         for connection in alive:
             connection.cut(int(self._random.uniform(0.0, 2.0) * SECOND))
@@ -201,12 +211,15 @@ class EngineHost:
     # ---- its wires -------------------------------------------------------------------------------------
 
     def _bind(self, field: str, address: tuple[str, int]) -> LineSocket:
-        self._lines.append(VirtualLine(self.venue.request))
-        return self._lines[-1].core_end
+        name, _, setting = field.partition(".")
+        venue, line = self.config.venue_names.index(name), int(setting.endswith("_b"))
+        self._lines[venue, line] = VirtualLine(self.venues[venue].request)
+        return self._lines[venue, line].core_end
 
     def _connect(self, address: tuple[str, int]) -> tuple[Any, bool]:
-        accepted = self.venue.accept(address[1])
-        connection = VirtualConnection(self._agenda, self._random, self.plan.wire, accepted, self.wake, self.venue.look)
+        number, port = divmod(address[1], PORTS)
+        venue, wire = self.venues[number], self.plan.venues[number].wire
+        connection = VirtualConnection(self._agenda, self._random, wire, venue.accept(port), self.wake, venue.look)
         self._connections.append((address[1], connection))
         return connection.core_end, True
 
@@ -280,15 +293,7 @@ def _configuration(folder: Path, name: str, symbols: list[str], host: HostPlan) 
         var=str(folder / "engine"),
         link="ws://virtual/",
         token_file="",
-        venue=VenueConfig(
-            name=name.upper(),
-            itch_bind="127.0.0.1:0",
-            itch_bind_b="127.0.0.1:0",
-            snapshot_after=SNAPSHOT_AFTER,
-            ports_file=str(folder / "ports.json"),
-            clock_file=str(folder / "clock.json"),
-            account_file=str(folder / "account.json"),
-        ),
+        venues=[_venue(folder / f"venue{number}", f"{name.upper()}{number}") for number in range(len(host.venues))],
         symbols=symbols,
         history=str(folder / "history"),
         firm_limits=FirmLimits(**{name: getattr(envelope, name) for name in FirmLimits.__struct_fields__}),
@@ -296,4 +301,16 @@ def _configuration(folder: Path, name: str, symbols: list[str], host: HostPlan) 
         reprice_after_s=REPRICE_SECONDS,
         snapshot_records=host.snapshot_records,
         segment_bytes=HEADER_BYTES + (SEGMENT_RECORDS // BLOCK_RECORDS + 1) * BLOCK_BYTES,
+    )
+
+
+def _venue(place: Path, name: str) -> VenueConfig:
+    return VenueConfig(
+        name=name,
+        itch_bind="127.0.0.1:0",
+        itch_bind_b="127.0.0.1:0",
+        ports_file=str(place / "ports.json"),
+        clock_file=str(place / "clock.json"),
+        account_file=str(place / "account.json"),
+        snapshot_after=SNAPSHOT_AFTER,
     )

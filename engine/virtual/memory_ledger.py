@@ -40,13 +40,13 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.accounts: dict[tuple[str, str], Account] = {}  # by node and journal
         self.epochs: Counter[str] = Counter()  # of each node's links
-        self.fills: list[tuple[str, FillReport]] = []
+        self.fills: list[tuple[Key, FillReport]] = []
         self.orders: dict[tuple[str, int], OrderReport] = {}  # by deployment and order id
         self.positions: dict[tuple[str, str], PositionReport] = {}  # by deployment and symbol
         self.anomalies: Counter[str] = Counter()
         self.incidents: list[str] = []
         self.repeated = 0  # batches that were stored already
-        self._stories: dict[str, dict[Key, Story]] = defaultdict(lambda: defaultdict(Story))  # by venue
+        self._stories: dict[Key, Story] = defaultdict(Story)
 
     def open(self, hello: Hello) -> int:
         """How far the journal is committed."""
@@ -78,11 +78,11 @@ class MemoryLedger:
                 self.anomalies[report.code] += 1
             elif isinstance(report, BreakReport):
                 self.incidents.append(f"{report.code} in {report.symbol or 'every symbol'}: {report.value}")
-        for chapter in tell(executions, self._stories[account.venue], account.busts_told):
+        for chapter in tell(executions, account.venue, self._stories, account.busts_told):
             if chapter.verdict in (Verdict.CONTRADICTED, Verdict.UNKNOWN):
                 self.incidents.append(f"execution {chapter.key}: {chapter.verdict.value}")
             elif chapter.verdict is Verdict.NEW and isinstance(chapter.report, FillReport):
-                self.fills.append((account.venue, chapter.report))
+                self.fills.append((chapter.key, chapter.report))
 
 
 class LedgerConnection:

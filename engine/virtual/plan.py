@@ -51,18 +51,22 @@ class StrategyPlan(msgspec.Struct, frozen=True):
     lookback: int
 
 
-class HostPlan(msgspec.Struct, frozen=True):
-    """What happens to one engine and its venue. Times are steady, ns."""
-
-    market_seed: int
-    prices: list[float]  # of each symbol, in the currency
-    envelope: LimitEnvelope  # of all strategies together
-    strategies: list[StrategyPlan]
+class VenuePlan(msgspec.Struct, frozen=True):
+    seed: int
     faults: Faults
     latencies: Latencies
     wire: Delay
+
+
+class HostPlan(msgspec.Struct, frozen=True):
+    """What happens to one engine and its venues. Times are steady, ns."""
+
+    prices: list[float]  # of each symbol, in the currency
+    venues: list[VenuePlan]
+    envelope: LimitEnvelope  # of all strategies together
+    strategies: list[StrategyPlan]
     crashes: list[int]
-    cuts: list[int]  # of the order session's connection
+    cuts: list[int]  # of connections to a venue
     jumps: list[tuple[int, int]]  # (when, by how much) of the engine's wall clock
     disk_mean_ns: int  # that a journal segment takes to make
     disk_full: list[Span]
@@ -82,17 +86,21 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def draw_plan(seed: int, venues: int, symbols: int) -> Plan:
-    """``symbols`` at each of ``venues``."""
+    """``symbols`` at each of ``venues``, which are one engine's or several engines'."""
     random = Random(f"{seed}:plan")
     kinds = frozenset(kind for kind, share in KINDS.items() if random.random() < share)
     opens = LEAD_NS + SECOND + round(DAY_SECONDS * 0.05 * SECOND)
     closes = opens + round(DAY_SECONDS * 0.9 * SECOND)
     down = _spans(random, opens, closes, 1, LONGEST_DOWN) if "ledger_down" in kinds else []
-    hosts = [_host(random, kinds, opens, closes, symbols) for _ in range(venues)]
+    hosts = []
+    while venues:
+        of_one = random.randint(1, venues)
+        hosts.append(_host(random, kinds, opens, closes, symbols, of_one))
+        venues -= of_one
     return Plan(seed, kinds, opens, closes, down, hosts)
 
 
-def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbols: int) -> HostPlan:
+def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbols: int, venues: int) -> HostPlan:
     def times(kind: str, least: int, most: int) -> list[int]:
         if kind not in kinds:
             return []
@@ -103,17 +111,10 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
     envelope = _envelope(random)
     jumps = [(when, int(random.uniform(-0.4, 0.4) * SECOND)) for when in times("clock_jump", 1, 3)]
     return HostPlan(
-        market_seed=random.randrange(1 << 30),
         prices=[random.uniform(15.0, 60.0) for _ in range(symbols)],
+        venues=[_venue(random, kinds) for _ in range(venues)],
         envelope=envelope,
         strategies=[_strategy(random, envelope) for _ in range(STRATEGIES)],
-        faults=_faults(random, kinds),
-        latencies=Latencies(
-            order=Delay(random.uniform(0, 200), random.uniform(0, 300)),
-            report=Delay(random.uniform(0, 200), random.uniform(0, 300)),
-            market_data=Delay(random.uniform(0, 50), random.uniform(0, 100)),
-        ),
-        wire=Delay(random.uniform(5, 100), random.choice([5.0, 50.0, 1_000.0])),
         crashes=times("crash", 1, 3),
         cuts=times("disconnect", 1, 3),
         jumps=jumps,
@@ -123,6 +124,19 @@ def _host(random: Random, kinds: frozenset[str], opens: int, closes: int, symbol
         link_double=random.uniform(0.02, 0.2) if "link_double" in kinds else 0.0,
         agent_crashes=times("agent_crash", 1, 2),
         snapshot_records=random.choice([300, *[1_000_000] * 5]),  # 300: before the opening,
+    )
+
+
+def _venue(random: Random, kinds: frozenset[str]) -> VenuePlan:
+    return VenuePlan(
+        seed=random.randrange(1 << 30),
+        faults=_faults(random, kinds),
+        latencies=Latencies(
+            order=Delay(random.uniform(0, 200), random.uniform(0, 300)),
+            report=Delay(random.uniform(0, 200), random.uniform(0, 300)),
+            market_data=Delay(random.uniform(0, 50), random.uniform(0, 100)),
+        ),
+        wire=Delay(random.uniform(5, 100), random.choice([5.0, 50.0, 1_000.0])),
     )
 
 

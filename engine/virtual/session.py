@@ -21,6 +21,7 @@ from engine.virtual.engine_host import EngineHost
 from engine.virtual.memory_ledger import MemoryLedger
 from engine.virtual.plan import Plan, draw_plan
 from engine.virtual.truth import Watch
+from engine.virtual.venue_host import ACCOUNT
 
 SYMBOLS = 14  # at each venue
 SETTLE_NS = 30 * SECOND  # behind the close, until everything has come to rest
@@ -83,19 +84,21 @@ class Session:
         """What does not agree; to be asked for when all is quiet."""
         problems: list[str] = []
         truths = [watch.read() for watch in self.watches]
-        for engine, agent, truth in zip(self.engines, self.agents, truths, strict=True):
-            problems += [f"{engine.name}: {problem}" for problem in [*check_host(engine, truth), *agent.refusals]]
+        for engine, agent, watch in zip(self.engines, self.agents, self.watches, strict=True):
+            found = [*check_host(engine, watch.truth, watch.lines), *agent.refusals]
+            problems += [f"{engine.name}: {problem}" for problem in found]
         return problems + check_ledger(self.engines, truths, self.ledger)
 
     def _quiet(self) -> bool:
-        venues = all(engine.venue.finished for engine in self.engines)
+        venues = all(venue.finished for engine in self.engines for venue in engine.venues)
         cores = all(engine.idle and _caught_up(engine) for engine in self.engines)
         return venues and cores and all(agent.drained for agent in self.agents)
 
     def outcome(self, problems: list[str]) -> Outcome:
         market, orders, fills, digest = 0, 0, 0, sha256()
         for engine in self.engines:
-            digest.update(engine.venue.record.path.read_bytes())
+            for venue in engine.venues:
+                digest.update(venue.record.path.read_bytes())
             kinds: Counter[int] = Counter()
             for records in _journal(engine):
                 digest.update(records.tobytes())
@@ -118,7 +121,8 @@ class Session:
         """What went wrong, by kind, how often."""
         found: Counter[str] = Counter()
         for engine, agent in zip(self.engines, self.agents, strict=True):
-            found.update(engine.venue.venue.counts)
+            for venue in engine.venues:
+                found.update(venue.venue.counts)
             found["crashes"] += engine.killed
             found["cut_connections"] += engine.cuts
             found["clock_jumps"] += engine.jumped
@@ -140,8 +144,11 @@ class Session:
 def _caught_up(engine: EngineHost) -> bool:
     """Whether the core has taken the whole of its account's stream, and the whole feed of the day."""
     assert engine.core is not None
-    stream = next(iter(engine.venue.record.streams.values()))
-    return engine.core.orders.up and engine.core.orders.sequence == stream.next_sequence - 1
+    for link, venue in zip(engine.core.venues, engine.venues, strict=True):
+        stream = venue.record.streams[ACCOUNT.username]
+        if not link.orders.up or link.orders.sequence != stream.next_sequence - 1:
+            return False
+    return True
 
 
 def _journal(engine: EngineHost):

@@ -1,8 +1,8 @@
-"""What the venue's record says, added up in plain Python, by none of the code that is under test."""
+"""What the venues' records say, added up in plain Python, by none of the code that is under test."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -35,12 +35,13 @@ class Fill:
 
 
 decode = msgspec.json.Decoder(Line).decode
-Executions = dict[tuple[int, int, str], Fill]  # by trade date, match number, side
+Execution = tuple[str, int, int, str]  # venue, trade date, match number, side
+Executions = dict[Execution, Fill]
 
 
 @dataclass
 class Truth:
-    """What the venue's record adds up to."""
+    """What the records of an engine's venues add up to."""
 
     fills: Executions = field(default_factory=dict)
     filled: Counter[int] = field(default_factory=Counter)  # shares, by order id
@@ -51,19 +52,14 @@ class Truth:
     problems: list[str] = field(default_factory=list)
 
 
-def lines_of(engine: EngineHost) -> Iterator[Line]:
-    """The whole record."""
-    yield from map(decode, engine.venue.record.path.read_bytes().splitlines())
-
-
-def take(truth: Truth, line: Line) -> None:
+def take(truth: Truth, venue: str, line: Line) -> None:
     side = SIGN.get(line.side, 0)
     if line.type in ("order", "replace"):
         truth.ids.append(line.user_ref_num)
         truth.working.pop(line.replaces, None)
         truth.working[line.user_ref_num] = (line.symbol, side, line.qty)
     elif line.type == "execution":
-        key = (line.trade_date, line.match_number, line.side)
+        key = (venue, line.trade_date, line.match_number, line.side)
         if key in truth.fills:
             truth.problems.append(f"the venue's record has execution {key} twice")
         truth.fills[key] = Fill(line.user_ref_num, line.symbol, line.price, line.qty)
@@ -98,23 +94,35 @@ def worst_position(truth: Truth, line: Line) -> int:
 
 
 class Watch:
-    """Reads the record as it grows: every moment of it is held against the firm's limits, and at each ``look`` against
-    what the engine has set aside by then."""
+    """Reads the records as they grow: every moment of them is held against the firm's limits, and at each ``look``
+    against what the engine has set aside by then. ``lines`` keeps them in the order in which they were written."""
 
     def __init__(self, engine: EngineHost) -> None:
         self.truth = Truth()
-        self._engine, self._file, self._rest = engine, engine.venue.record.path.open("rb"), b""
+        self.lines: list[tuple[str, Line]] = []
+        self._engine, self._files = engine, [venue.record.path.open("rb") for venue in engine.venues]
+        self._rests = [b""] * len(self._files)
+        for number, venue in enumerate(engine.venues):
+            venue.observe = partial(self._read, number)
 
     def close(self) -> None:
-        self._file.close()
+        for file in self._files:
+            file.close()
+
+    def _read(self, number: int) -> None:
+        """What one venue has written since."""
+        *whole, self._rests[number] = (self._rests[number] + self._files[number].read()).split(b"\n")
+        name = self._engine.config.venue_names[number]
+        for line in map(decode, whole):
+            self.lines.append((name, line))
+            take(self.truth, name, line)
+            if line.type in ("order", "replace"):
+                self.truth.problems += beyond_limits("firm", self.truth, line, self._engine.plan.envelope)
 
     def read(self) -> Truth:
         """Up to what is there now."""
-        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
-        for line in map(decode, whole):
-            take(self.truth, line)
-            if line.type in ("order", "replace"):
-                self.truth.problems += beyond_limits("firm", self.truth, line, self._engine.plan.envelope)
+        for number in range(len(self._files)):
+            self._read(number)
         return self.truth
 
     def look(self) -> None:

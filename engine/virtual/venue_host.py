@@ -23,19 +23,31 @@ MESSAGES_PER_SECOND = 3_000.0
 DEVIATION = 0.03  # of a day's log price, about
 ACCOUNT = Account("HELIO1", "secret")
 ORDERS_PORT, REQUESTS_PORT, SNAPSHOTS_PORT = 1, 2, 3
+PORTS = 10  # more than one venue has
 LINES = (("line", 0), ("line", 1))
 
 Deliver = Callable[[int, bytes], None]
 
 
 class VenueHost:
-    """``deliver(line, datagram)`` brings market data to the engine's host."""
+    """``deliver(line, datagram)`` brings market data to the engine's host; the makers stand where those of ``leader``
+    do. ``observe`` is called whenever the record may have grown."""
 
     def __init__(
-        self, agenda: Agenda, folder: Path, symbols: list[str], plan: Plan, host: HostPlan, deliver: Deliver
+        self,
+        agenda: Agenda,
+        folder: Path,
+        symbols: list[str],
+        plan: Plan,
+        host: HostPlan,
+        number: int,
+        deliver: Deliver,
+        leader: "VenueHost | None",
     ) -> None:
+        own = host.venues[number]
+        self.observe: Callable[[], None] = lambda: None
         self._agenda, self._deliver = agenda, deliver
-        self._random, self._delay = Random(f"{plan.seed}:{folder.name}:lines"), host.wire
+        self._random, self._delay = Random(f"{own.seed}:lines"), own.wire
         self.clocks = VirtualClocks(agenda)
         self.clock = SessionClock(WALL_NS + plan.opens_at, [DATE], DAY_SECONDS)
         self.record = Record(folder, [ACCOUNT.username])
@@ -44,10 +56,11 @@ class VenueHost:
             self.clock,
             self.record,
             [ACCOUNT.username],
-            seed=host.market_seed,
+            seed=own.seed,
             messages_per_second=MESSAGES_PER_SECOND,
+            leader=leader.venue.exchange if leader else None,
         )
-        self.venue = Venue(exchange, latencies=host.latencies, faults=host.faults, seed=host.market_seed)
+        self.venue: Venue = Venue(exchange, latencies=own.latencies, faults=own.faults, seed=own.seed)
         self.server = Server(
             self.venue,
             folder,
@@ -56,6 +69,7 @@ class VenueHost:
             receivers_b=[LINES[1]],
             clocks=self.clocks,
         )
+        self.server.first = leader.server if leader else None
         self.server.feed = self  # type: ignore[assignment]
         self._requests = RequestPort(self.venue)
         self._requests.connection_made(_Answers(self))  # type: ignore[arg-type]
@@ -83,6 +97,7 @@ class VenueHost:
 
     def look(self) -> None:
         """Plans for what the venue has to do next. To be called after whatever it was told."""
+        self.observe()
         due = self.venue.deadline() - (self.clocks.time_ns() - self._agenda.now)
         due = max(min(due, self._agenda.now + HOUSEKEEPING_NS), self._agenda.now)
         if not self._agenda.now < self._next_tick <= due:
@@ -95,7 +110,8 @@ class VenueHost:
     def _tick(self, planned: int) -> None:
         if planned == self._next_tick:
             self._next_tick = 0
-            self.server.on_time()
+            self.server.let_first_act()
+            self.server.turn()
             self.look()
 
     def _draw(self) -> int:
@@ -114,7 +130,7 @@ class _Answers:
 
 def _market(symbols: list[str], host: HostPlan) -> Market:
     """A day that opens at the plan's prices and closes a few percent from there."""
-    drawn = np.random.default_rng(host.market_seed).normal(0.0, DEVIATION, len(symbols))
+    drawn = np.random.default_rng(host.venues[0].seed).normal(0.0, DEVIATION, len(symbols))
     opens = np.round(np.array([host.prices]) * 100).astype(np.int64) * 100
     closes = np.round(opens * np.exp(drawn) / 100).astype(np.int64) * 100
-    return Market(np.array([DATE]), symbols, closes, opens, start=DATE, end=DATE, seed=host.market_seed)
+    return Market(np.array([DATE]), symbols, closes, opens, start=DATE, end=DATE, seed=host.venues[0].seed)

@@ -22,7 +22,7 @@ DEARER = FillReport(record=1, execution_id=5, price=100_100, qty=10, **CONTENT)
 
 
 def verdicts(*reports) -> list[tuple[int, Verdict]]:
-    chapters = tell(reports, defaultdict(Story), Counter())
+    chapters = tell(reports, "XNAS", defaultdict(Story), Counter())
     return [(chapter.revision, chapter.verdict) for chapter in chapters]
 
 
@@ -49,9 +49,9 @@ def test_a_bust_of_what_was_never_told_is_unknown():
 
 def test_another_journal_that_tells_the_same_story_tells_no_news():
     stories = defaultdict(Story)
-    for _ in tell([FILL, BUST, DEARER], stories, Counter()):
+    for _ in tell([FILL, BUST, DEARER], "XNAS", stories, Counter()):
         continue
-    again = [chapter.verdict for chapter in tell([FILL, BUST, DEARER], stories, Counter())]
+    again = [chapter.verdict for chapter in tell([FILL, BUST, DEARER], "XNAS", stories, Counter())]
     assert again == [Verdict.KNOWN] * 3
 
 

@@ -25,17 +25,17 @@ def fold_executions(journal: Journal, reports: Iterable[Told]) -> None:
     told = sorted(reports, key=lambda report: report.record)
     if not told:
         return
-    rows = _stored(journal.venue, told)
+    rows = _stored(journal, told)
     stories, counted = _stories(rows), _busts_told(journal, told)
     before = dict(counted)
     fills: list[Fill] = []
     busts: list[FillBust] = []
-    for chapter in tell(told, stories, counted):
+    for chapter in tell(told, journal.venue, stories, counted):
         at = chapter.key, chapter.revision
         if chapter.verdict is not Verdict.NEW:
             _not_written(journal, chapter, stories[chapter.key].fills.get(chapter.revision))
         elif isinstance(chapter.report, messages.FillReport):
-            rows[at] = _as_fill(journal.venue, chapter.report, chapter.revision)
+            rows[at] = _as_fill(chapter)
             fills.append(rows[at])
         else:
             busts.append(FillBust(fill=rows[at], ts=moment(chapter.report.ts)))
@@ -62,7 +62,7 @@ def _incident(
     report, revision = chapter.report, chapter.revision
     incidents.record(
         code=code,
-        subject=f"{journal.venue}/{report.trade_date}/{report.execution_id}/{report.side}/{revision}",
+        subject=f"{chapter.key[0]}/{report.trade_date}/{report.execution_id}/{report.side}/{revision}",
         node=journal.node,
         deployment=report.deployment,
         message=f"Execution {report.execution_id} of {report.trade_date} {what}.",
@@ -70,8 +70,9 @@ def _incident(
     )
 
 
-def _stored(venue: str, told: list[Told]) -> dict[Revision, Fill]:
-    rows = Fill.objects.filter(venue=venue, **_named(told)).select_related("bust")
+def _stored(journal: Journal, told: list[Told]) -> dict[Revision, Fill]:
+    venues = {report.venue or journal.venue for report in told}
+    rows = Fill.objects.filter(venue__in=venues, **_named(told)).select_related("bust")
     return {(_key(fill), fill.revision): fill for fill in rows}
 
 
@@ -94,11 +95,18 @@ def _busts_told(journal: Journal, told: list[Told]) -> Counter[Key]:
 def _count(journal: Journal, counts: dict[Key, int]) -> None:
     BustsTold.objects.bulk_create(
         [
-            BustsTold(journal=journal, trade_date=as_date(date), execution_id=execution, side=side, count=count)
-            for (date, execution, side), count in counts.items()
+            BustsTold(
+                journal=journal,
+                venue=venue,
+                trade_date=as_date(date),
+                execution_id=execution,
+                side=side,
+                count=count,
+            )
+            for (venue, date, execution, side), count in counts.items()
         ],
         update_conflicts=True,
-        unique_fields=["journal", "trade_date", "execution_id", "side"],
+        unique_fields=["journal", "venue", "trade_date", "execution_id", "side"],
         update_fields=["count"],
     )
 
@@ -111,19 +119,20 @@ def _named(told: list[Told]) -> dict[str, Any]:
 
 
 def _key(row: Fill | BustsTold) -> Key:
-    return as_yyyymmdd(row.trade_date), row.execution_id, row.side
+    return row.venue, as_yyyymmdd(row.trade_date), row.execution_id, row.side
 
 
-def _as_fill(venue: str, report: Told, revision: int) -> Fill:
+def _as_fill(chapter: Chapter) -> Fill:
+    report = chapter.report
     return Fill(
         deployment_id=report.deployment,
-        venue=venue,
+        venue=chapter.key[0],
         trade_date=as_date(report.trade_date),
         execution_id=report.execution_id,
         order_id=report.order_id,
         symbol=report.symbol,
         side=report.side,
-        revision=revision,
+        revision=chapter.revision,
         price=money(report.price),
         qty=report.qty,
         ts=moment(report.ts),
