@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.core.events import BlobType, Command
 from engine.core.limit_tables import StrategyLimits, canonical_bytes, limits_within
-from engine.core.state import STRATEGIES, StrategyState
+from engine.core.state import OUTPUTS, STRATEGIES, StrategyState
 from engine.live.config import Config, FirmLimits, VenueConfig
 from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
 from engine.live.core import Core
@@ -28,7 +28,7 @@ from engine.virtual.plan import MICROSECOND, HostPlan, Plan
 from engine.virtual.venue_host import ACCOUNT, ORDERS_PORT, PORTS, REQUESTS_PORT, SNAPSHOTS_PORT, VenueHost
 from engine.virtual.wires import LineSocket, VirtualConnection, VirtualLine
 
-SEGMENT_RECORDS = 38_000  # a few thousand more than one step may write, so that segments change often
+SEGMENT_RECORDS = OUTPUTS + 3_000  # little more than one step may write, so that segments change often
 LEAST_SLEEP = 100 * MICROSECOND
 RESTART_NS, LONGEST_RESTART_NS = SECOND // 5, SECOND  # what the agent waits before it starts a core again
 LOOK_NS = SECOND // 2  # how often it looks whether the strategy runs
