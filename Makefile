@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` is the whole platform on this machine; Ctrl-C stops it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev browser warm run smoke test lint format bench simulate screenshots lock clean
+.PHONY: help install install-dev browser warm run smoke test lint format bench simulate sabotage screenshots lock clean
 
 PY := .venv/bin/python
 export PYTHONPATH := .:platform
@@ -30,8 +30,11 @@ run: ## everything: services, exchange, engine, web, the demo; a second run goes
 smoke: install-dev browser ## the same on free ports in a temporary var, checked; KEEP=1 leaves it running
 	@$(PY) -m control.local smoke
 
-test: warm browser ## all tests
-	@$(PY) -m pytest
+test: warm browser ## all tests, but for the sabotages
+	@$(PY) -m pytest -m "not sabotage"
+
+sabotage: warm ## breaks copies of the engine one by one: sessions in virtual time must find each
+	@$(PY) -m pytest -s -m sabotage tests/simulation
 
 lint: install-dev ## ruff, mypy, import-linter
 	@.venv/bin/ruff check .
