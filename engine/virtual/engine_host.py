@@ -36,7 +36,7 @@ TIMER_WALL_MS = 200
 REPRICE_SECONDS = 60
 SNAPSHOT_AFTER = 400  # messages
 STRATEGY = "intraday_pairs"
-SIGNALS = {"entry": 0.7, "exit": 0.3, "stop": 50.0}
+SIGNALS = {"entry": 1.4, "exit": 0.2, "stop": 50.0}
 
 
 class EngineHost:
@@ -241,7 +241,7 @@ class EngineHost:
         for blob_type, payload in (
             (BlobType.LIMITS, canonical_bytes(StrategyLimits(0, limits))),
             (BlobType.PARAMETERS, many_pairs.parameters(**signals)),
-            (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), 2 * len(self.symbols)).tobytes()),
+            (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), len(self.symbols)).tobytes()),
         ):
             self._ask(blob_packets(blob_type, payload, slot))
         self._ask(command_packets(Command.START, slot))

@@ -141,20 +141,20 @@ def _venue(random: Random, kinds: frozenset[str]) -> VenuePlan:
 
 
 def _envelope(random: Random) -> LimitEnvelope:
-    """Of sizes that are met again and again: an order is a few dozen shares."""
-    most = random.randint(20, 60)
+    """Of sizes that are met again and again: an order is some dozens of shares."""
+    most = random.randint(40, 150)
     return LimitEnvelope(
         max_order_qty=most,
-        max_order_notional=random.randint(600, 2_000) * 10_000,
-        max_position_qty=random.randint(2 * most, 4 * most),
-        max_gross_notional=random.randint(10_000, 30_000) * 10_000,
+        max_order_notional=random.randint(1_500, 6_000) * 10_000,
+        max_position_qty=random.randint(most, 2 * most),
+        max_gross_notional=random.randint(15_000, 60_000) * 10_000,
     )
 
 
 def _strategy(random: Random, firm: LimitEnvelope) -> StrategyPlan:
     share = random.uniform(0.5, 1.2)
     envelope = LimitEnvelope(**{name: int(getattr(firm, name) * share) for name in LimitEnvelope.__struct_fields__})
-    return StrategyPlan(envelope, random.randint(2, 6), random.randint(300, 700), random.randint(10, 25))
+    return StrategyPlan(envelope, random.randint(2, 6), random.randint(500, 1_500), random.randint(10, 25))
 
 
 def _faults(random: Random, kinds: frozenset[str]) -> Faults:
