@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.cache_lines import in_lines
 from engine.core.capacities import INSTRUMENTS as INSTRUMENTS
 from engine.core.capacities import MARKETS, RECENT_ORDERS, VENUES
 from engine.core.capacities import STRATEGIES as STRATEGIES
@@ -84,7 +85,7 @@ class Anomaly(IntEnum):
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
-MARKET = np.dtype(
+MARKET = in_lines(
     [
         ("bid", "<i8"),
         ("bid_size", "<i8"),
@@ -161,13 +162,17 @@ BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000) 
 
 STATE = np.dtype(
     [
-        ("books", BOOKS, (MARKETS,)),  # first, and what is made of cache lines follows; by venue
+        # what is made of cache lines comes first, for the record begins on one
         ("levels", LEVEL, (LEVEL_ROWS,)),
         ("holdings", HOLDING, (HOLDINGS, INSTRUMENTS)),
         ("securities", SECURITY, (INSTRUMENTS,)),
         ("recent", RECENT, (STRATEGIES, RECENT_ORDERS)),
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("market", MARKET, (INSTRUMENTS,)),
+        ("orders", ORDER, (ORDERS,)),
+        ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
         ("stores", STORE, (STRATEGIES,)),
+        ("books", BOOKS, (MARKETS,)),  # by venue
         ("wakes", "<i8", (KINDS,)),  # by kind of event: a bit for each strategy that it wakes
         ("now", "<i8"),
         ("date", "<i8"),
@@ -193,11 +198,8 @@ STATE = np.dtype(
         ("opened_at", "<i8"),  # the session, by the exchange's stamp
         ("bundle", BUNDLE),
         ("venue_fees", VENUE_FEE, (VENUES,)),
-        ("market", MARKET, (INSTRUMENTS,)),
         ("bars", BAR, (INSTRUMENTS,)),
-        ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
-        ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
         ("plans", SCHEDULE, (STRATEGIES,)),  # by which a strategy's parents are worked; qty 0: at once
         ("schedules", SCHEDULE, (SCHEDULES,)),
         ("scheduled", "<i8", (SCHEDULES,)),  # 1 + strategy * INSTRUMENTS + instrument of each, 0: free

@@ -24,7 +24,7 @@ from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.routing import relax_venues
 from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
-from engine.core.targets import cancel_working, work_instrument, work_target
+from engine.core.targets import cancel_working, expect, work_instrument, work_target
 
 LAST_MARKET_DATA = int(Kind.STATUS)
 QUOTE = int(Kind.QUOTE)
@@ -158,6 +158,9 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         set_strategy_state(state, out, strategy, FAULTED)
         return
     first, last = state.emitted, state.emitted + answer - 1
+    for position in range(first, last):
+        if out[position].kind == TARGET:
+            expect(state, strategy, out[position].instrument)
     for position in range(first, last):
         _complete(state, out[position], strategy)
     state.emitted = last
