@@ -39,7 +39,7 @@ from engine.core.state import ORDERS
 from engine.errors import BadInput
 from engine.history import BARS, open_history
 from engine.live.config import load_config
-from engine.live.core import Core
+from engine.live.core import Core, warm_up
 from engine.live.person_commands import kill_request, working
 from engine.live.second_session import SecondSession
 from engine.messages import DataContract, KillOrder, LimitEnvelope, Manifest
@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not 1 <= arguments.venues <= MARKETS:
         raise BadInput("out_of_range", "venues", arguments.venues, f"1 to {MARKETS}")
     with tempfile.TemporaryDirectory() as folder, _exchanges(Path(folder), arguments.venues) as addresses:
+        warm_up()
         core = _Core(load_config(Path(folder) / "engine.json"))
         core.begin()
         peer = _Peers([_Peer(address) for address in addresses])
@@ -144,9 +145,6 @@ class _Core(Core):
     def working(self) -> int:
         return int(np.count_nonzero(working(self.engine.state, Scope.FIRM, 0, 1 << 62)))
 
-    def _deadline(self) -> int:
-        return time.monotonic_ns() + LOOK_NS
-
     def _each_accepted(self) -> bool:
         """Whether each venue has taken an order."""
         orders = self.engine.state["orders"]
@@ -175,7 +173,7 @@ class _Core(Core):
         while not reached():
             if time.monotonic() > give_up:
                 raise TimeoutError("the exchange did not answer")
-            self._pass()
+            self.serve(time.monotonic_ns() + LOOK_NS)
 
 
 class _Peer:

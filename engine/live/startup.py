@@ -20,6 +20,7 @@ from engine.live.kill_latch import find_hang, forget_hang, hung_record
 from engine.live.limits import take_limits
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import BuildDiffers, InputState, new_inputs, recover
+from engine.live.spare import LOCAL_DISK, Disk
 from engine.strategies.load import load_manifest
 
 log = logging.getLogger("engine.core")
@@ -67,7 +68,7 @@ def core_process(config: Config) -> int:
     return 0
 
 
-def open_pipeline(config: Config) -> tuple[Pipeline, list[InputState]]:
+def open_pipeline(config: Config, disk: Disk = LOCAL_DISK) -> tuple[Pipeline, list[InputState]]:
     """A new journal, or the old one recovered.
 
     A journal of another build that this one does not make again is replaced by one that carries on from it.
@@ -76,9 +77,10 @@ def open_pipeline(config: Config) -> tuple[Pipeline, list[InputState]]:
     finish_carry_over(config.folder, config.journal)
     engine = Engine(load_manifest)
     if not any(config.journal.glob("*" + SUFFIX)):
-        return Pipeline(engine, Writer.create(config.journal, segment_bytes=config.segment_bytes)), new_inputs()
+        writer = Writer.create(config.journal, segment_bytes=config.segment_bytes, disk=disk)
+        return Pipeline(engine, writer), new_inputs()
     began = time.monotonic()
-    writer = Writer.open(config.journal, segment_bytes=config.segment_bytes)
+    writer = Writer.open(config.journal, segment_bytes=config.segment_bytes, disk=disk)
     hang = find_hang(config.folder, writer)
     reader = Reader(config.journal)
     try:
