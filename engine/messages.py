@@ -129,6 +129,7 @@ class Desired(Message, frozen=True):
     deployments: list[Deployed]
     kills: list[KillOrder] = []  # the newest of each scope that was ever killed
     resolutions: list[Resolution] = []  # until the engine has reported them
+    limits: str = ""  # the node's signed bundle (``engine.limits_bundle``), its newest; "" where it has none
 
 
 class Acknowledge(Message, frozen=True):
@@ -188,6 +189,22 @@ class Latch(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class LimitsUse(msgspec.Struct, frozen=True):
+    """How much of a level's limits a node uses at worst: everything that works on the worse side is filled."""
+
+    desk: str  # "": the firm
+    position_qty: int  # shares of the symbol of which it is most
+    gross_notional: int  # 1/10,000 of the currency, at the marks
+
+
+class LimitsInForce(msgspec.Struct, frozen=True):
+    """The bundle that the engine's step checks by, and what was used when it was asked."""
+
+    number: int
+    valid_until: int  # ns on the engine's clock
+    uses: list[LimitsUse]
+
+
 class Heartbeat(Message, frozen=True):
     """Each 500 ms."""
 
@@ -204,6 +221,7 @@ class Heartbeat(Message, frozen=True):
     breaks: list[OpenBreak] = []
     latches: list[Latch] = []
     kill_epoch: int = 0  # the newest that was applied
+    limits: LimitsInForce | None = None  # None before the first bundle
     venues: list[VenueStatus] = []
 
 

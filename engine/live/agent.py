@@ -26,11 +26,12 @@ from engine.live.deployer import Deployer
 from engine.live.history_writer import HistoryWriter
 from engine.live.journal import Reader
 from engine.live.kill_watch import KillWatch
+from engine.live.limits import keep_bundle
 from engine.live.link import BatchSource, Link, LinkState
 from engine.live.preparation import Preparation
 from engine.live.strategy_processes import StrategyProcesses
 from engine.live.supervisor import Supervisor
-from engine.messages import Desired, Heartbeat, Hello, Latch, OpenBreak, Refused, VenueStatus
+from engine.messages import Desired, Heartbeat, Hello, Latch, LimitsInForce, OpenBreak, Refused, VenueStatus
 
 log = logging.getLogger("engine.agent")
 
@@ -243,8 +244,19 @@ class Agent:
         self.kills.give(link.kills)
         link.kills.clear()
         if link.desired is not None and link.desired is not self.desired:
+            self._take_limits(link.desired.limits)
             self.desired = link.desired
             self._welcomed = True
+
+    def _take_limits(self, document: str) -> None:
+        """Keeps the node's bundle, for the core to take; what it cannot vouch for changes nothing."""
+        if not document or not self.config.limits_link or (self.desired and document == self.desired.limits):
+            return
+        try:
+            if keep_bundle(self.config, document):
+                log.info("a new bundle of limits has come")
+        except BadInput as error:
+            log.error("the limits that have come are refused: %s", error)
 
     def _turned_away(self, status: int) -> None:
         """401 and 403: the token is wrong. Raised while it has never been right; later the core trades on."""
@@ -292,6 +304,7 @@ class Agent:
             breaks=[OpenBreak(**one) for one in status["breaks"]],
             latches=[_latch(one) for one in status["latches"] if one["level"] != "armed"],
             kill_epoch=status["kill_epoch"],
+            limits=msgspec.convert(status["limits"], LimitsInForce | None),
             venues=[VenueStatus(**one) for one in status["venues"]],
         )
 

@@ -10,6 +10,7 @@ from control.deployments.models import Deployment, Kill, Node
 from control.deployments.plans import plan_stored
 from control.deployments.tokens import token_hash
 from control.desks.selectors import desks_visible_to
+from control.limits.selectors import newest_bundle
 from control.strategies.content import manifest_of
 from control.trading.resolutions import resolutions_for
 from engine import messages
@@ -51,11 +52,13 @@ def desired_for(node: Node) -> messages.Desired:
         .select_related("version__strategy__desk")
         .order_by("created_at")
     )
+    bundle = newest_bundle(node)
     return messages.Desired(
         revision=revision,
         deployments=[messages.Deployed(_manifest(deployment), deployment.desired) for deployment in live],
         kills=kills_for(),
         resolutions=resolutions_for(node),
+        limits=bundle.document if bundle is not None else "",
     )
 
 

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from control.deployments.models import KillLevel, Node
 from control.deployments.plans import KINDS
 from control.desks.models import Desk
+from control.limits.models import Limit
 from control.money import money
 from control.web.parameter_form import parameter_fields, parameter_values
 from engine.messages import PRICE_SCALE
@@ -173,6 +174,52 @@ class DeployForm(forms.Form):
 
 class NodeForm(forms.Form):
     name = forms.CharField(max_length=40, help_text="Letters, digits, - and _; for example sim-2.")
+
+
+class LimitForm(forms.Form):
+    """The firm's limit, or a desk's: all four values at once."""
+
+    desk = forms.ModelChoiceField(Desk.objects.none(), required=False, empty_label="The firm", label="Of")
+    max_order_qty = forms.IntegerField(label="Largest order", min_value=0, widget=_figure("numeric"))
+    max_order_notional = forms.DecimalField(
+        label="Largest order value", min_value=0, max_digits=16, decimal_places=4, widget=_figure()
+    )
+    max_position_qty = forms.IntegerField(
+        label="Largest position",
+        min_value=0,
+        widget=_figure("numeric"),
+        help_text="Of one symbol over all nodes, long or short, working orders included.",
+    )
+    max_gross_notional = forms.DecimalField(
+        label="Largest gross exposure", min_value=0, max_digits=16, decimal_places=4, widget=_figure()
+    )
+    reason = forms.CharField(required=False, max_length=400, help_text="For the trail and for who has to agree.")
+
+    def __init__(self, *args: Any, desks: QuerySet[Desk], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["desk"].queryset = desks  # type: ignore[attr-defined]
+        for name in ("max_order_qty", "max_position_qty"):
+            self.fields[name].unit = "shares"  # type: ignore[attr-defined]
+        for name in ("max_order_notional", "max_gross_notional"):
+            self.fields[name].unit = "USD"  # type: ignore[attr-defined]
+
+
+class AllotmentForm(forms.Form):
+    """What ``allotment_set`` takes."""
+
+    limit = forms.ModelChoiceField(Limit.objects.none(), empty_label=None, label="Of the limit of")
+    node = forms.ModelChoiceField(Node.objects.none(), empty_label=None)
+    position_qty = forms.IntegerField(label="Position a symbol", min_value=0, widget=_figure("numeric"))
+    gross_notional = forms.DecimalField(
+        label="Gross exposure", min_value=0, max_digits=16, decimal_places=4, widget=_figure()
+    )
+
+    def __init__(self, *args: Any, limits: QuerySet[Limit], nodes: QuerySet[Node], **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="id_allot_%s", **kwargs)
+        self.fields["limit"].queryset = limits  # type: ignore[attr-defined]
+        self.fields["node"].queryset = nodes  # type: ignore[attr-defined]
+        self.fields["position_qty"].unit = "shares"  # type: ignore[attr-defined]
+        self.fields["gross_notional"].unit = "USD"  # type: ignore[attr-defined]
 
 
 class KillForm(forms.Form):
