@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` is the whole platform on this machine; Ctrl-C stops it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev browser warm run smoke test lint format bench simulate sabotage screenshots lock clean
+.PHONY: help install install-dev browser warm run smoke drill test lint format bench simulate sabotage screenshots lock clean
 
 PY := .venv/bin/python
 export PYTHONPATH := .:platform
@@ -29,6 +29,9 @@ run: ## everything: services, exchange, engine, web, the demo; a second run goes
 
 smoke: install-dev browser ## the same on free ports in a temporary var, checked; KEEP=1 leaves it running
 	@$(PY) -m control.local smoke
+
+drill: install-dev warm ## kill -9 everything but the exchange while it trades, and compare; KILLS=200 SEED=1
+	@$(PY) -m control.local drill --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 test: warm browser ## all tests, but for the sabotages
 	@$(PY) -m pytest -m "not sabotage"

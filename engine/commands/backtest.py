@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--capital", type=int, default=1_000_000, help="in whole currency units")
     parser.add_argument("--commission", type=float, default=0.003, help="currency a share")
     parser.add_argument("--half-spread-bps", type=float, default=2.5)
+    parser.add_argument(
+        "--reaction-ms",
+        type=float,
+        default=1.0,
+        help="what a Python strategy takes from what it hears to what it wants",
+    )
     parser.add_argument("--start", type=int, help="yyyymmdd")
     parser.add_argument("--end", type=int, help="yyyymmdd")
     parser.add_argument("--cache", type=Path, help="folder of remembered formations")
@@ -56,6 +62,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         root,
         out,
         costs=costs,
+        reaction_ns=round(arguments.reaction_ms * 1_000_000),
         start=arguments.start,
         end=arguments.end,
         cache=arguments.cache,

@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from engine import engine_build
+from engine.core.atomics import publish
 from engine.core.events import EVENT
 from engine.errors import BadInput
 from engine.live.segment import (
@@ -28,7 +29,6 @@ from engine.live.segment import (
     allocate,
     append,
     capacity_of,
-    publish,
     whole_records,
 )
 from engine.live.spare import LOCAL_DISK, Disk, Spare

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.atomics import observe, publish
 from engine.core.clock import HostClocks
 from engine.core.events import EVENT
 from engine.core.state import OUTPUTS
@@ -16,7 +17,6 @@ from engine.live.journal import words_of
 from engine.live.loop_records import LOOP, Clock, Journal, Machine, Reason, new_ready
 from engine.live.order_session import OrderSession
 from engine.live.pipeline import Pipeline
-from engine.live.segment import observe, publish
 
 INPUTS = 1 << 15  # decoded at once; a datagram cannot hold as many messages
 NEVER = np.iinfo(np.int64).max

@@ -12,7 +12,7 @@ from django.db import ProgrammingError, transaction
 from control.audit.models import AuditRow
 from control.deployments.models import Deployment, Node
 from control.deployments.services import deployment_stop
-from control.trading import services
+from control.trading import frames, services
 from control.trading.models import (
     EquityPoint,
     Fill,
@@ -22,8 +22,10 @@ from control.trading.models import (
     Position,
     Reject,
     ReportBatch,
+    ScheduledParent,
     SignalPoint,
 )
+from control.trading.snapshots import snapshot_rows
 from engine import messages
 from engine.ledger import LinkRefused
 
@@ -246,3 +248,20 @@ def test_what_came_before_a_refused_batch_is_kept(link: services.Link, node: Nod
     assert refused.value.code == "report_invalid"
     assert Fill.objects.get().execution_id == 77
     assert Journal.objects.get().committed == 5
+
+
+def test_how_far_a_scheduled_parent_has_come_is_the_newest_report_of_its_symbol(
+    link: services.Link, node: Node, deployment: Deployment
+) -> None:
+    def schedule(record: int, parent_id: int, planned: int, done: int) -> messages.ScheduleReport:
+        due = planned
+        return messages.ScheduleReport(
+            record, OPEN + record, str(deployment.pk), "KO", "buy", parent_id, 500, planned, due, done
+        )
+
+    commit(node, 0, 5, schedule(1, 7, 100, 0), schedule(2, 7, 200, 100))
+    commit(node, 5, 9, schedule(6, 8, 50, 0))
+    stored = ScheduledParent.objects.get()
+    assert (stored.symbol, stored.parent_id, stored.qty, stored.planned, stored.done) == ("KO", 8, 500, 50, 0)
+    (row,) = snapshot_rows(deployment.pk)["schedules"]
+    assert row == frames.reported(schedule(6, 8, 50, 0))
