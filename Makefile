@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` is the whole platform on this machine; Ctrl-C stops it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev browser warm run smoke test lint format bench screenshots lock clean
+.PHONY: help install install-dev browser warm run smoke test lint format bench bench-peers screenshots lock clean
 
 PY := .venv/bin/python
 export PYTHONPATH := .:platform
@@ -45,6 +45,9 @@ format: install-dev ## put the code into form
 
 bench: warm ## every benchmark, one JSON line each
 	@for file in $(wildcard tests/bench/bench_*.py); do $(PY) "$$file" || exit 1; done
+
+bench-peers: warm ## our daily case beside vectorbt's and backtrader's, each in a virtual environment of its own
+	@$(PY) tests/bench/peers/bench_peers.py
 
 screenshots: install-dev browser ## the main pages of a short run, as png files under var/screenshots
 	@$(PY) -m control.local smoke --screenshots $(HELIOGRAPH_VAR)/screenshots

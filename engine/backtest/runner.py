@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from engine import engine_build
-from engine.backtest.days import day_events, opening_events
+from engine.backtest.costs import Costs
+from engine.backtest.days import Fill, day_events, fill_prices, opening_events
 from engine.backtest.ledger import Ledger
 from engine.content import canonical_json
 from engine.core.engine import FIRM, Engine, blob
@@ -34,19 +35,12 @@ from engine.strategies.registry import strategy as registered
 Progress = Callable[[float, str], None]
 PREPARE_SHARE = 0.8  # of the progress bar: forming pairs is most of a first run
 LOG_RECORDS = 1 << 18
+USUAL = Costs()
 KEPT = (Kind.FILL, Kind.EQUITY, Kind.SIGNAL, Kind.LEG, Kind.LIMIT_REJECT, Kind.ANOMALY)
 
 
 class BacktestCancelled(Exception):
     """Raised between two pieces of work once ``cancelled()`` says so; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """``fee_per_share`` in 1/10,000 of the currency, ``half_spread_bps`` paid on every execution."""
-
-    fee_per_share: int = 30
-    half_spread_bps: float = 2.5
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,7 @@ class _Study:
     closes: np.ndarray
     formations: list[int]
     costs: Costs
+    fill: Fill
     described: dict[str, Any]
 
 
@@ -78,7 +73,8 @@ def run_backtest(
     history_root: Path | str,
     out_dir: Path | str,
     *,
-    costs: Costs = Costs(),
+    costs: Costs = USUAL,
+    fill: Fill = Fill.NEXT_OPEN,
     start: int | None = None,
     end: int | None = None,
     cache: Path | str | None = None,
@@ -93,7 +89,7 @@ def run_backtest(
     Raises BadInput where the version or its data are not what they should be, BacktestCancelled when
     ``cancelled()`` turns true.
     """
-    study = _study(manifest, open_history(history_root), costs, start, end)
+    study = _study(manifest, open_history(history_root), costs, fill, start, end)
 
     def interrupt() -> None:
         if cancelled():
@@ -108,7 +104,9 @@ def run_backtest(
     return BacktestResult(_digest(study.described), result.sha256, result.statistics, result.files)
 
 
-def _study(manifest: Manifest, history: History, costs: Costs, start: int | None, end: int | None) -> _Study:
+def _study(
+    manifest: Manifest, history: History, costs: Costs, fill: Fill, start: int | None, end: int | None
+) -> _Study:
     strategy = registered(manifest.strategy)
     parameters: Any = strategy.parameters(manifest.parameters)
     meta = history.describe(manifest.data.dataset)
@@ -129,7 +127,7 @@ def _study(manifest: Manifest, history: History, costs: Costs, start: int | None
         "costs": asdict(costs),
         "first": int(dates[within][0]),
         "last": int(dates[within][-1]),
-        "fill": "next open" if meta.opens_known else "next close (the history has no opens)",
+        "fill": _fill_in_words(fill, meta.opens_known),
         "engine_build": engine_build(),
         "adjusted": meta.adjusted,
         "survivors_only": meta.survivors_only,
@@ -145,8 +143,15 @@ def _study(manifest: Manifest, history: History, costs: Costs, start: int | None
         closes[within],
         formations,
         costs,
+        fill,
         described,
     )
+
+
+def _fill_in_words(fill: Fill, opens_known: bool) -> str:
+    if fill is Fill.CLOSE:
+        return "the close that decided"
+    return "next open" if opens_known else "next close (the history has no opens)"
 
 
 def _prepare(
@@ -165,15 +170,19 @@ def _prepare(
 
 def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, interrupt: Callable[[], None]) -> Ledger:
     """All days through the step, a year at a time: each starts with its formation."""
-    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share)
-    ledger = Ledger(study.symbols, study.manifest.capital, study.costs.fee_per_share)
+    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share, commission_ppm=study.costs.commission_ppm)
+    paid = fill_prices(study.opens, study.closes, study.fill)
+    capital = study.manifest.capital
+    ledger = Ledger(study.symbols, capital, study.costs, study.fill, study.dates, study.closes, paid)
     loaded = False
     for position, as_of in enumerate(study.formations):
         interrupt()
         progress(PREPARE_SHARE + (1 - PREPARE_SHARE) * position / len(study.formations), f"Trading {as_of // 10_000}")
         until = study.formations[position + 1] if position + 1 < len(study.formations) else 99_999_999
         days = (study.dates >= as_of if loaded else study.dates >= study.dates[0]) & (study.dates < until)
-        events = day_events(study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps)
+        events = day_events(
+            study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps, study.fill
+        )
         if not len(events):
             continue
         ts = int(events[0]["ts_event"])
@@ -182,9 +191,7 @@ def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, interru
             loaded = True
         engine.apply_blob(blob(BlobType.ARTIFACT, artifacts[as_of], strategy=0, ts=ts), artifacts[as_of])
         ledger.on_formation(study.strategy.pair_names(artifacts[as_of], study.symbols), int(study.dates[days][0]))
-        fill_prices = np.where(study.opens[days] > 0, study.opens[days], study.closes[days])
-        ledger.on_prices(study.dates[days], fill_prices)
-        for records in _replay(engine, events):
+        for records in _replay(engine, events, study.costs.inside):
             ledger.on_records(records)
     return ledger
 
@@ -210,7 +217,7 @@ def _load(engine: Engine, study: _Study, ts: int) -> None:
         engine.apply(opening, index)
 
 
-def _replay(engine: Engine, events: np.ndarray) -> Any:
+def _replay(engine: Engine, events: np.ndarray, inside: int) -> Any:
     """Steps all ``events`` against the bar venue; yields the kept outputs, copied, piece by piece."""
     out, answers = np.zeros(2 * OUTPUTS, EVENT), np.zeros(1, EVENT)
     log = np.zeros(LOG_RECORDS, EVENT)
@@ -218,14 +225,14 @@ def _replay(engine: Engine, events: np.ndarray) -> Any:
     kept[list(KEPT)] = 1
     taken = 0
     while taken < len(events):
-        stepped, logged = replay(engine.record, engine.kernels, events, taken, out, answers, log, kept)
+        stepped, logged = replay(engine.record, engine.kernels, events, taken, out, answers, log, kept, inside)
         taken += stepped
         yield log[:logged].copy()
 
 
 def warm() -> None:
     """Compiles, or loads from the cache, what a backtest calls."""
-    for _ in _replay(Engine(load_manifest), opening_events(1, 0)):
+    for _ in _replay(Engine(load_manifest), opening_events(1, 0), 0):
         continue
 
 

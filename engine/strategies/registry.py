@@ -1,10 +1,10 @@
 """The strategies this build knows, by name."""
 
 from engine.errors import BadInput
-from engine.strategies import intraday_pairs, pairs
+from engine.strategies import intraday_pairs, pairs, sma
 from engine.strategies.base import Strategy
 
-STRATEGIES: dict[str, Strategy] = {module.STRATEGY.name: module.STRATEGY for module in (pairs, intraday_pairs)}
+STRATEGIES: dict[str, Strategy] = {module.STRATEGY.name: module.STRATEGY for module in (pairs, intraday_pairs, sma)}
 
 
 def strategy(name: str) -> Strategy:
