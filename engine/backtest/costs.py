@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.backtest.days import LEAST_HALF_SPREAD
-from engine.core.positions import commission_on_value
+from engine.core.positions import MILLION
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Costs:
         """How far inside the touch an order is executed (1/10,000): at the mid where there is no spread to pay."""
         return 0 if self.half_spread_bps else LEAST_HALF_SPREAD
 
-    def fees(self, prices: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Money (1/10,000) of each execution, as ``engine.core.positions`` books it."""
-        of_value = commission_on_value.py_func
-        return self.fee_per_share * shares + of_value(prices, shares, self.commission_ppm)
-
-    def spread(self, prices: np.ndarray, shares: np.ndarray, sides: np.ndarray) -> np.ndarray:
-        """Money (1/10,000) that each execution at ``prices`` gave up to half a spread; ``sides`` +1 and -1."""
-        raise NotImplementedError
+    def fees(self, instruments: np.ndarray, prices: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Money (1/10,000) of each execution, in their order, as ``engine.core.positions`` books it: what a commission
+        on the value has below 1/10,000 is carried to the next one of the same instrument.
+        """
+        fees = self.fee_per_share * shares
+        parts = prices * shares * self.commission_ppm
+        for instrument in np.unique(instruments):
+            mine = instruments == instrument
+            fees[mine] += np.diff(np.cumsum(parts[mine]) // MILLION, prepend=0)
+        return fees

@@ -132,7 +132,7 @@ class Ledger:
             sides=fills["side"].astype(np.int64),
             prices=prices,
             shares=shares,
-            fees=self._costs.fees(prices, shares),
+            fees=self._costs.fees(instruments, prices, shares),
             mids=self._paid[days, instruments],
             days=days,
         )

@@ -18,7 +18,7 @@ from engine.core.exposure import mark_price as mark_price
 ADDED, ADDED_HIDDEN, ADDED_MIDPOINT = ord("A"), ord("J"), ord("k")
 IMPROVED, JOINED = ord("7"), ord("8")
 EXECUTED, UNDONE, BY_HAND = 1, -1, 0
-HALF_A_MILLION = 500_000
+MILLION = 1_000_000
 
 
 @njit(cache=True)
@@ -79,12 +79,13 @@ def fee_a_share(commission, venue_fees, venue, liquidity):
 
 
 @njit(cache=True, inline="always")
-def commission_on_value(price, qty, commission_ppm):
-    """Money of a commission in millionths of the value, a half rounded to even so that many leave no bias."""
-    parts = price * qty * commission_ppm
-    whole = parts // 1_000_000
-    rest = parts - whole * 1_000_000
-    return whole + ((rest > HALF_A_MILLION) | ((rest == HALF_A_MILLION) & (whole & 1 == 1)))
+def charge_on_value(position, value, commission_ppm):
+    """Books a commission in millionths of ``value``, negative to give one back. What is less than 1/10,000 is carried
+    to the next one, so that any number of them comes to their exact sum.
+    """
+    parts = position.fee_parts + value * commission_ppm
+    position.fees += parts // MILLION
+    position.fee_parts = parts % MILLION
 
 
 @njit(cache=True)
@@ -100,7 +101,7 @@ def book_at_fee(state, strategy, instrument, side, price, qty, fee, charged):
     own = state.positions[strategy, instrument]
     position, cost, realised, fees = own.position, own.cost, own.realised, own.fees
     apply_fill(own, side, price, qty, charged * fee)
-    own.fees += charged * commission_on_value(price, qty, state.commission_ppm)
+    charge_on_value(own, charged * price * qty, state.commission_ppm)
     own.fifo_realised += apply_to_lots(state.lots[strategy, instrument], side, price, qty)
     carry_fill(
         state,

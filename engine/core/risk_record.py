@@ -38,6 +38,7 @@ POSITION = _in_lines(
     [
         *HOLDING_FIELDS,
         ("fifo_realised", "<i8"),  # as ``realised``, with the oldest lots closed first
+        ("fee_parts", "<i8"),  # millionths of 1/10,000 that a commission on the value has not come to a whole with
     ]
 )
 

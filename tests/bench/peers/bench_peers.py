@@ -3,7 +3,7 @@
     make bench-peers            # or: PYTHONPATH=. python tests/bench/peers/bench_peers.py [--record]
 
 Each peer runs in a virtual environment of its own under ``HELIOGRAPH_VAR/peers``, which is made when it is not there:
-the peers are no dependency of ours, and their licences (vectorbt's Commons Clause, backtrader's GPL) keep them out.
+the peers are no dependency of ours, and their licences (Commons Clause, GPL) keep them out.
 ``--record`` writes what they printed to ``daily_sma.json``, which CI compares with. One JSON line; exit 1 if any differ.
 """
 
@@ -41,6 +41,7 @@ def main() -> int:
         panel = Path(folder) / "panel.csv"
         write_panel(panel, closes)
         peers = {peer: _peer(peer, panel) for peer in FILLS}
+        our_run(panel, "close", Path(folder) / "compiled")
         ours = {peer: our_run(panel, fill, Path(folder) / peer) for peer, fill in FILLS.items()}
     now = datetime.now(UTC)
     recorded = {"recorded": f"{now:%Y-%m-%d}", "panel_sha256": panel_digest(closes), "peers": peers}

@@ -79,7 +79,8 @@ def backtrader(close):
 
 def digest(trades):
     lines = sorted(
-        f"{day:%Y%m%d},{symbol},{side},{round(size)},{round(price * 10_000)}" for day, symbol, side, price, size in trades
+        f"{day:%Y%m%d},{symbol},{side},{round(size)},{round(price * 10_000)}"
+        for day, symbol, side, price, size in trades
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
