@@ -76,7 +76,9 @@ def table(
     head = html.Thead(
         html.Tr([html.Th(column.title, className=CLASSES[column.kind], title=column.hint) for column in columns])
     )
-    grid = html.Table([head, html.Tbody(list(rows), id=body)], className="grid", **{"data-table": name, "data-unit": unit})
+    grid = html.Table(
+        [head, html.Tbody(list(rows), id=body)], className="grid", **{"data-table": name, "data-unit": unit}
+    )
     return html.Div(grid, className="table-scroll", style={"height": f"{height}px"})
 
 

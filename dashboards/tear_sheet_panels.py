@@ -33,7 +33,12 @@ def _figures(group: list[Figure]) -> html.Div:
 def _table(table: Table) -> html.Section:
     columns = [Column(title, kind) for title, kind in table.columns]
     rows = [
-        html.Tr([html.Td(cell, className=parts.CLASSES[kind]) for cell, (_title, kind) in zip(row, table.columns, strict=True)])
+        html.Tr(
+            [
+                html.Td(cell, className=parts.CLASSES[kind])
+                for cell, (_title, kind) in zip(row, table.columns, strict=True)
+            ]
+        )
         for row in table.rows
     ]
     name = "backtest-" + table.title.partition(",")[0].lower().replace(" ", "-")

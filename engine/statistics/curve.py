@@ -82,6 +82,11 @@ def daily_sharpe(returns: np.ndarray) -> float | None:
     return float(returns.mean()) / deviation if deviation > 0 else None
 
 
+def daily_ratio(annual: float | None) -> float | None:
+    """The Sharpe ratio of a day from that of a year."""
+    return None if annual is None else annual / math.sqrt(DAYS_A_YEAR)
+
+
 def sortino(returns: np.ndarray) -> float | None:
     """Annual mean over the root of the mean squared loss (of all days); None without a loss."""
     downside = math.sqrt(float((np.minimum(returns, 0) ** 2).mean())) if len(returns) else 0.0
