@@ -35,17 +35,10 @@ class Heading:
     lines: list[str]
 
 
-def heading_of(result: Result, title: str, result_sha256: str) -> Heading:
+def heading_of(result: Result, title: str, result_sha256: str, warnings: list[str]) -> Heading:
+    """``warnings`` are what has to stand beside every result of this dataset."""
     described = result.described
     manifest = described["manifest"]
-    warnings = [
-        text
-        for flag, text in (
-            ("survivors_only", "The dataset holds only what was still listed at its end: results are too good."),
-            ("adjusted", "Prices are adjusted for splits and dividends: limits in money are off in early years."),
-        )
-        if described[flag]
-    ]
     return Heading(
         title,
         [

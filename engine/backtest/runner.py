@@ -163,7 +163,12 @@ def _prepare(
         interrupt()
         progress(PREPARE_SHARE * position / len(study.formations), f"Forming pairs as of {as_of}")
         artifacts[as_of] = study.strategy.prepare(
-            closes, study.parameters, as_of=as_of, warm_to=as_of, instruments=study.symbols, cache=cache
+            closes,
+            study.parameters,
+            as_of=as_of,
+            warm_to=max(as_of, int(study.dates[0])),
+            instruments=study.symbols,
+            cache=cache,
         )
     return artifacts
 

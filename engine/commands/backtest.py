@@ -17,6 +17,7 @@ from engine.history.ingest import read_bars
 from engine.messages import PRICE_SCALE, DataContract, LimitEnvelope, Manifest
 from engine.strategies.registry import strategy as registered
 
+MOST_COMMISSION = 1_000_000  # all of the value, or 100 a share
 UNBOUNDED = LimitEnvelope(*[1 << 40] * 4)
 
 
@@ -93,9 +94,14 @@ def costs_of(commission: str | None, half_spread_bps: float | None) -> Costs:
         amount = Decimal(number) * scale
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value():
+    if not amount.is_finite() or not 0 <= amount <= MOST_COMMISSION or amount != amount.to_integral_value():
         finest = "steps of 0.0001 a share" if unit == "/share" else "steps of a millionth of the value"
-        raise BadInput("commission", "--commission", commission, f"0.0005, 5bps or 0.003/share, from 0, in {finest}")
+        raise BadInput(
+            "commission",
+            "--commission",
+            commission,
+            f"0.0005, 5bps or 0.003/share, from 0 to all of the value, in {finest}",
+        )
     half_spread = half_spread_bps or 0.0
     return Costs(int(amount), half_spread) if unit == "/share" else Costs(0, half_spread, int(amount))
 

@@ -31,10 +31,18 @@ class LeaseLost(Exception):
     """The run is no longer this worker's: what it has computed is thrown away."""
 
 
-def most_urgent() -> str | None:
-    """The queued run that is to be taken next: of the highest priority the oldest. None when nothing waits."""
-    waiting = BacktestRun.objects.filter(state=State.QUEUED).order_by("-priority", "requested_at")
-    return next((str(pk) for pk in waiting.values_list("pk", flat=True)[:1]), None)
+def backtest_take(*, worker: str) -> BacktestRun | None:
+    """Claim what is queued with the highest priority, of those the oldest; None when nothing waits.
+
+    A message says that there is work, not which: what was asked for later may be more urgent.
+    """
+    while True:
+        waiting = BacktestRun.objects.filter(state=State.QUEUED).order_by("-priority", "requested_at", "pk").first()
+        if waiting is None:
+            return None
+        claimed = backtest_claim(run_id=str(waiting.pk), worker=worker)
+        if claimed is not None:
+            return claimed
 
 
 @transaction.atomic

@@ -2,9 +2,10 @@
 
     make bench-peers            # or: PYTHONPATH=. python tests/bench/peers/bench_peers.py [--record]
 
-Each peer runs in a virtual environment of its own under ``HELIOGRAPH_VAR/peers``, which is made when it is not there:
-the peers are no dependency of ours, and their licences (Commons Clause, GPL) keep them out.
-``--record`` writes what they printed to ``daily_sma.json``, which CI compares with. One JSON line; exit 1 if any differ.
+Each peer runs in a virtual environment of its own under ``HELIOGRAPH_VAR/peers``, made when it is not there:
+the peers are no dependency, and their licences (Commons Clause, GPL) keep them out.
+``--record`` writes what they printed to ``daily_sma.json``, which CI compares with. One JSON line; exit 1 where one
+differs.
 """
 
 import argparse
