@@ -128,7 +128,18 @@ class Hello(Message, frozen=True):
     journal: str
     build: str
     core_pid: int
-    venue: str
+    venue: str  # the first of ``venues``
+    venues: list[str] = []  # all that it trades at
+
+
+class VenueStatus(msgspec.Struct, frozen=True):
+    """Where one venue of a node stands."""
+
+    name: str
+    dark: bool
+    connected: bool  # its order session
+    stale: bool  # its market data
+    feed_age_ms: int  # -1 for none yet
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -169,6 +180,7 @@ class Heartbeat(Message, frozen=True):
     breaks: list[OpenBreak] = []
     latches: list[Latch] = []
     kill_epoch: int = 0  # the newest that was applied
+    venues: list[VenueStatus] = []
 
 
 class OrderReport(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
@@ -186,6 +198,8 @@ class OrderReport(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
     filled: int
     parent_id: int
     reason: str = ""
+    venue: str = ""  # "": the only one of its node
+    route: str = ""  # why the router sent it there: router_records.Reason
 
 
 class FillReport(msgspec.Struct, frozen=True, tag="fill", tag_field="kind"):
@@ -199,6 +213,7 @@ class FillReport(msgspec.Struct, frozen=True, tag="fill", tag_field="kind"):
     side: Side
     price: int
     qty: int
+    venue: str = ""
 
 
 class BustReport(msgspec.Struct, frozen=True, tag="bust", tag_field="kind"):
@@ -214,6 +229,7 @@ class BustReport(msgspec.Struct, frozen=True, tag="bust", tag_field="kind"):
     side: Side
     price: int
     qty: int
+    venue: str = ""
 
 
 class PositionReport(msgspec.Struct, frozen=True, tag="position", tag_field="kind"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.backtest.days import LEAST_HALF_SPREAD
-from engine.core.positions import MILLION
+from engine.core.positions import HALF_A_MILLION, MILLION
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Costs:
         return 0 if self.half_spread_bps else LEAST_HALF_SPREAD
 
     def fees(self, instruments: np.ndarray, prices: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Money (1/10,000) of each execution, in their order, as ``engine.core.positions`` books it: what a commission
-        on the value has below 1/10,000 is carried to the next one of the same instrument.
+        """Money (1/10,000) of each execution, in their order, as ``engine.core.positions`` books it: what rounding a
+        commission on the value leaves is carried to the next one of the same instrument.
         """
         fees = self.fee_per_share * shares
         parts = prices * shares * self.commission_ppm
         for instrument in np.unique(instruments):
             mine = instruments == instrument
-            fees[mine] += np.diff(np.cumsum(parts[mine]) // MILLION, prepend=0)
+            fees[mine] += np.diff((np.cumsum(parts[mine]) + HALF_A_MILLION) // MILLION, prepend=0)
         return fees

@@ -3,7 +3,8 @@
 An exchange in a process of its own holds ``--orders`` resting orders of one account. *Ours* is the core's path: the
 command is signed, journaled and stepped, cancels are encoded and sent, each answer is decoded, journaled and stepped,
 until no order of the scope is open. The *peer* is a bare client of another account that knows its order ids, sends the
-same cancels and counts the answers: what the exchange and the wire alone take. Both are repeated in turn; medians.
+same cancels and counts the answers: what the exchange and the wire alone take. The firm's kill is one Mass Cancel; a
+strategy's, which the venue does not know, goes out order by order. All are repeated in turn; medians.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from engine import PACKAGE
 from engine.benchmarks.surroundings import commit, machine
 from engine.configuration import Account
 from engine.core.engine import blob
-from engine.core.events import EVENT, BlobType, Kind, Stale
+from engine.core.events import EVENT, BlobType, Kind
 from engine.core.kill import Scope
 from engine.core.orders import OrderState, open_order
 from engine.core.state import ORDERS
@@ -37,8 +38,6 @@ from engine.errors import BadInput
 from engine.history import BARS, open_history
 from engine.live.config import load_config
 from engine.live.core import Core
-from engine.live.feed import stale_event
-from engine.live.order_session import order_session_event
 from engine.live.person_commands import kill_request, working
 from engine.live.second_session import SecondSession
 from engine.messages import DataContract, KillOrder, LimitEnvelope, Manifest
@@ -52,6 +51,7 @@ LOOK_NS = 200_000
 MANIFEST = msgspec.json.encode(
     Manifest("d", "v", "pairs", "", {}, LimitEnvelope(0, 0, 0, 0), DataContract("", ""), "sim", 1)
 )
+STRATEGY = "strategy:pairs"
 AT_ONCE = 500
 GIVE_UP = 120.0  # seconds
 
@@ -68,14 +68,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         core = _Core(load_config(Path(folder) / "engine.json"))
         core.begin()
         peer = _Peer(address)
-        ours, theirs = [], []
+        ours: dict[str, list[tuple[float, float]]] = {"firm": [], STRATEGY: []}
+        theirs: dict[str, list[float]] = {scope: [] for scope in ours}
         for _ in range(arguments.rounds):
-            core.enter(arguments.orders)
-            ours.append(core.kill())
-            peer.enter(arguments.orders)
-            theirs.append(peer.cancel())
+            for scope in ours:
+                core.enter(arguments.orders)
+                ours[scope].append(core.kill(scope))
+                peer.enter(arguments.orders)
+                theirs[scope].append(peer.cancel(in_one=scope == "firm"))
         left = core.working()
-    ms, sent, bare = (statistics.median(each) for each in ([a for a, _ in ours], [b for _, b in ours], theirs))
+    ms, each_ms = (statistics.median(took for took, _ in found) for found in ours.values())
+    bare, each_bare = (statistics.median(found) for found in theirs.values())
     return {
         "ok": left == 0,
         "bench": "kill",
@@ -86,7 +89,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "n": arguments.orders,
         "rounds": arguments.rounds,
         "venues": 1,
-        "ms_until_sent": round(sent, 1),
+        "worst": round(max(took for took, _ in ours["firm"]), 1),
+        "ms_until_sent": round(statistics.median(sent for _, sent in ours["firm"]), 1),
+        "order_by_order_ms": round(each_ms, 1),
+        "order_by_order_peer_ms": round(each_bare, 1),
+        "order_by_order_ms_until_sent": round(statistics.median(sent for _, sent in ours[STRATEGY]), 1),
         "unacknowledged": left,
         "peer_is": "a client that knows the order ids, sends the same cancels and counts the answers",
         "commit": commit(),
@@ -100,16 +107,16 @@ class _Core(Core):
 
     def begin(self) -> None:
         """Logged in, and the venue's day has begun: an order was taken."""
-        session = order_session_event(self._now(), up=False, unanswered=self.orders.unanswered)
-        self._take([session, stale_event(self._now(), Stale.GAP)])
+        for venue in self.venues:
+            self._take(venue.begin(self._now(), 0))
         self.pipeline.take_blob(blob(BlobType.MANIFEST, MANIFEST, strategy=0, ts=self._now()), MANIFEST)
-        self._until(lambda: self.orders.up)
+        self._until(lambda: all(venue.orders.up for venue in self.venues))
         give_up = time.monotonic() + GIVE_UP
         while not self._one_accepted():
             if time.monotonic() > give_up:
                 raise TimeoutError("the exchange's day did not begin")
             time.sleep(0.2)
-        self.kill()
+        self.kill("firm")
 
     def enter(self, count: int) -> None:
         for first in range(0, count, AT_ONCE):
@@ -118,15 +125,15 @@ class _Core(Core):
         if self.working() != count:
             raise RuntimeError(f"{self.working()} of {count} orders work")
 
-    def kill(self) -> tuple[float, float]:
+    def kill(self, scope: str) -> tuple[float, float]:
         """(ms until the last order has ended, ms until the last cancel was handed to the socket)."""
-        header, payload = kill_request(KillOrder("firm", "cancel", 0, ["bench"]), via="host")
+        header, payload = kill_request(KillOrder(scope, "cancel", 0, ["bench"]), via="host")
         began = time.perf_counter()
         self._handle(header, payload)
         sent = time.perf_counter()
         self._until(lambda: self.working() == 0)
         took = time.perf_counter() - began
-        self._handle(*kill_request(KillOrder("firm", "armed", 0, ["one", "another"]), via="host"))
+        self._handle(*kill_request(KillOrder(scope, "armed", 0, ["one", "another"]), via="host"))
         return took * 1_000, (sent - began) * 1_000
 
     def working(self) -> int:
@@ -183,10 +190,13 @@ class _Peer:
             if len(accepted) != min(AT_ONCE, count - first):
                 raise RuntimeError("the exchange did not take the peer's orders")
 
-    def cancel(self) -> float:
+    def cancel(self, *, in_one: bool) -> float:
         """ms from the first cancel to the last answer."""
         began = time.perf_counter()
-        for order_id in self._ids:
+        if in_one:
+            self._session.send(ouch.MassCancel(self._next, PEER.username[:4], "", appendage=()))
+            self._next += 1
+        for order_id in () if in_one else self._ids:
             self._session.send(ouch.CancelOrder(order_id))
         canceled = sum(isinstance(one, ouch.Canceled) for one in self._session.until_query_answered())
         took = (time.perf_counter() - began) * 1_000
@@ -222,7 +232,7 @@ def _write_engine_config(folder: Path) -> None:
         "clock_file": str(folder / "exchange" / "clock.json"),
         "account_file": str(folder / "account.json"),
     }
-    engine = {"node": "bench", "var": str(folder / "engine"), "link": "", "token_file": "", "venue": venue}
+    engine = {"node": "bench", "var": str(folder / "engine"), "link": "", "token_file": "", "venues": [venue]}
     (folder / "engine").mkdir()
     (folder / "engine.json").write_text(json.dumps({**engine, "symbols": SYMBOLS, "history": str(folder / "history")}))
 

@@ -11,25 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from engine import PACKAGE
-from engine.benchmarks import many_pairs
+from engine.benchmarks.core_control import CoreControl
 from engine.core.clock import SESSION_SHARE, SessionClock
-from engine.core.events import BlobType, Command
-from engine.core.limit_tables import strategy_limits
-from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
-from engine.messages import DataContract, LimitEnvelope, Manifest
 from engine.protocols import itch, moldudp64, ouch
 from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
 
 DATE = 20130102
 SESSION_SECONDS = 23_400
 PATIENCE = 300.0
-STRATEGY = "intraday_pairs"
-ENVELOPE = LimitEnvelope(100_000, 10**12, 10**7, 10**14)
 DIRECTORY = ("Q", "N", 100, "N", "C", "Z", "T", "N", "N", "1", "N", 0, "N")
-ANSWER_BYTES = 1 << 20
 
 
 class Stream:
@@ -48,7 +39,7 @@ class Stream:
         return self.messages[sequence - 1 : sequence - 1 + limit]
 
 
-class LiveCore:
+class LiveCore(CoreControl):
     """``symbols`` trade; ``cpu`` is the one that the core's loop is bound to. Close it."""
 
     def __init__(self, folder: Path, symbols: list[str], *, mode: str, cpu: int | None) -> None:
@@ -82,7 +73,7 @@ class LiveCore:
             "var": str(self.folder / "engine"),
             "link": "ws://127.0.0.1:9/",
             "token_file": str(self.folder / "token"),
-            "venue": {"name": "BENCH", "itch_bind": "127.0.0.1:0", **files},
+            "venues": [{"name": "BENCH", "itch_bind": "127.0.0.1:0", **files}],
             "symbols": self.symbols,
             "history": str(self.folder / "history"),
             "mode": mode,
@@ -105,38 +96,6 @@ class LiveCore:
             session.pump(0)
             connection.sendall(session.take())
         return connection
-
-    # ---- the agent's part ----------------------------------------------------------------------------
-
-    def deploy(self, pairs: int, **parameters: Any) -> None:
-        """Starts ``intraday_pairs`` with so many pairs."""
-        manifest = Manifest("d", "v", STRATEGY, "0" * 64, {}, ENVELOPE, DataContract("none", "0" * 64), "sim", 10**12)
-        slot = int(self._ask(blob_packets(BlobType.MANIFEST, msgspec.json.encode(manifest), CHOOSE_SLOT))["slot"])
-        for blob_type, payload in (
-            (BlobType.LIMITS, strategy_limits(ENVELOPE)),
-            (BlobType.PARAMETERS, many_pairs.parameters(**parameters)),
-            (BlobType.ARTIFACT, many_pairs.artifact(len(self.symbols), pairs).tobytes()),
-        ):
-            self._ask(blob_packets(blob_type, payload, slot))
-        self._ask(command_packets(Command.START, slot))
-
-    def status(self) -> dict[str, Any]:
-        return dict(self._converse([b"S"], "status")["status"])
-
-    def _ask(self, packets: list[bytes]) -> dict[str, Any]:
-        answer = self._converse(packets, "ok")
-        if not answer["ok"]:
-            raise RuntimeError(f"the core refused: {answer['error']}")
-        return answer
-
-    def _converse(self, packets: list[bytes], key: str) -> dict[str, Any]:
-        """The first answer with ``key``, over a connection of its own: the core drops one that is not read."""
-        with connect(self.folder / "engine") as control:
-            for packet in packets:
-                control.send(packet)
-            while key not in (answer := json.loads(control.recv(ANSWER_BYTES))):
-                continue
-        return dict(answer)
 
     # ---- the venue's part ----------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ Two days of four venues, three that display and a dark midpoint (``engine.benchm
 GOOG's real day split over venues, which no model of ours has made. An intent comes TRIGGER_NS after an event of the
 day, drawn one in each few seconds; its side is drawn, its size a multiple of the mean displayed touch. Both work it to
 its end (``engine.benchmarks.venue_replay``); quotes may be gone when an order arrives. The router begins each day with
-rates of PRIOR and learns them from what becomes of its own orders, so nothing of the day is known beforehand.
+the rates of `engine.core.venues` and learns them from what becomes of its own orders, so nothing of the day is known
+beforehand.
 
 Cost is (average price with fees - mid at arrival) / mid * 10,000, of each intent; positive is paid. ``difference`` is
 the mean of router - naive over intents, its standard error from the means of blocks of BLOCK_NS, which allows for
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.benchmarks.surroundings import commit, machine, shared_file
-from engine.benchmarks.venue_days import BOOKS, DARK, LIT, VENUES, VenueDay, real_day, simulated_day
+from engine.benchmarks.venue_days import BOOKS, DARK, VENUES, VenueDay, real_day, simulated_day
 from engine.benchmarks.venue_replay import (
     NAIVE_SWEEP,
     NAIVE_TOUCH,
@@ -38,7 +39,8 @@ from engine.benchmarks.venue_replay import (
 )
 from engine.core import memory
 from engine.core.counter_random import random_below
-from engine.core.router_records import CONSOLIDATED, GRAIN, INTENT, LOT, PART, ROUTE, VENUE
+from engine.core.router_records import CONSOLIDATED, INTENT, ROUTE, VENUE
+from engine.core.venues import fresh_terms
 from engine.errors import BadInput
 
 GOOG = "data/lobster/GOOG_2012-06-21_L10.itch50.gz"
@@ -50,13 +52,12 @@ LIMIT_SHARE = 100  # the limit is a hundredth beyond the far touch
 # What waiting for another round costs a share: 0.1 bp. A price that moves 1.5 % a day has in 0.7 ms, the longest round
 # trip, a standard deviation of 0.03 bp.
 URGENCY_SHARE = 100_000
-PRIOR = 500
-# Fees for taking, at the midpoint, for resting (1/10,000 a share, negative a rebate); latency one way; PRIOR rates.
+# Fees for taking, at the midpoint, for resting (1/10,000 a share, negative a rebate); latency one way.
 TERMS = (
-    ((30, 10, -20), 60_000, (0.95, 0.0, 0.5)),
-    ((25, 10, -15), 180_000, (0.95, 0.0, 0.5)),
-    ((-12, 10, 18), 350_000, (0.95, 0.0, 0.5)),
-    ((0, 10, 0), 300_000, (0.0, 0.2, 0.0)),
+    ((30, 10, -20), 60_000),
+    ((25, 10, -15), 180_000),
+    ((-12, 10, 18), 350_000),
+    ((0, 10, 0), 300_000),
 )
 DARK_LEAST = 10
 POLICIES = {
@@ -105,16 +106,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def terms(dark: bool) -> NDArray[np.void]:
     """VENUE[4] as a day begins."""
     made = np.zeros(VENUES, VENUE)
-    for venue, (fees, latency, rates) in enumerate(TERMS):
+    for venue, (fees, latency) in enumerate(TERMS):
+        least = DARK_LEAST if venue == DARK else 1
+        made[venue] = fresh_terms(dark=venue == DARK, latency=latency, min_qty=least)
         made[venue]["open"] = dark or venue != DARK
-        made[venue]["displays"] = made[venue]["protected"] = made[venue]["posts"] = venue < LIT
-        made[venue]["midpoint"] = venue == DARK
-        made[venue]["fees"], made[venue]["latency"] = fees, latency
-        made[venue]["min_qty"] = DARK_LEAST if venue == DARK else 1
-        made[venue]["prior"] = [round(rate * PART) for rate in rates]
-        made[venue]["asked"] = PRIOR << GRAIN
-        made[venue]["hidden"] = LOT << GRAIN
-        made[venue]["got"] = made[venue]["prior"] * (PRIOR << GRAIN) // PART
+        made[venue]["fees"] = fees
     return made
 
 

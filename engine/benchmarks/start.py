@@ -150,13 +150,15 @@ def _configuration(folder: Path) -> Path:
         "var": str(folder / "engine"),
         "link": "ws://127.0.0.1:9/engine/link/",  # the discard port: nobody listens
         "token_file": str(folder / "token"),
-        "venue": {
-            "name": "SIM",
-            "itch_bind": "127.0.0.1:0",
-            "ports_file": str(folder / "ports.json"),
-            "clock_file": str(folder / "clock.json"),
-            "account_file": str(folder / "account.json"),
-        },
+        "venues": [
+            {
+                "name": "SIM",
+                "itch_bind": "127.0.0.1:0",
+                "ports_file": str(folder / "ports.json"),
+                "clock_file": str(folder / "clock.json"),
+                "account_file": str(folder / "account.json"),
+            }
+        ],
         "symbols": [f"SYM{number}" for number in range(20)],
         "history": str(folder / "history"),
     }

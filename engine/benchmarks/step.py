@@ -36,11 +36,12 @@ from engine.core.limit_names import MEASURED, Level, Limit
 from engine.core.limit_tables import StrategyLimits, canonical_bytes, firm_limits, limits_within
 from engine.core.state import INSTRUMENTS, OUTPUTS
 from engine.errors import BadInput
-from engine.live.compiled_loop import GO_ON, PACKETS, ROOM, drive_inputs, take_packet, take_stream
+from engine.live.compiled_loop import drive_inputs, take_packet, take_stream
 from engine.live.feed import MarketFeed
 from engine.live.journal import SEGMENT_BYTES, Reader, Writer
 from engine.live.libc import steady_ns
-from engine.live.loop import Loop
+from engine.live.loop import Gateway, Loop
+from engine.live.loop_records import GO_ON, PACKETS, ROOM, new_session
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
@@ -133,11 +134,11 @@ class _Bench:
         names = [int(key).to_bytes(8, "big").decode().rstrip() for key in symbols]
         engine = Engine(lambda _: Loaded(intraday_pairs.kernel(), intraday_pairs.STRATEGY.interests, 10**12))
         self._pipeline = Pipeline(engine, Writer.create(journal, segment_bytes=SEGMENT_BYTES))
-        account = Account("", "")
-        self._feed, self._orders = MarketFeed(names, InputState(), account), OrderSession(account, names, InputState())
-        self._orders.codec = self._orders.codec._replace(latencies=np.zeros(SAMPLES, np.int64))
-        self._loop = Loop(self._pipeline, self._feed, self._orders, [0], -1, busy=True)
-        self._loop.direct = False  # what it sends is left for the venue here
+        account, codec = Account("", ""), new_session(symbols, 1, SAMPLES)
+        self._feed = MarketFeed(names, InputState(), account)
+        self._orders = OrderSession(account, names, InputState(), codec=codec)
+        gateway = Gateway(self._feed, self._orders, [0], direct=False)  # what it sends is left for the venue here
+        self._loop = Loop(self._pipeline, [gateway], -1, busy=True)
         clock = SessionClock(time.time_ns(), [int(itch_file.SESSION)], SESSION_SECONDS / SESSION_SHARE)
         self._loop.set_clock(clock.wall_knots, clock.session_knots)
         self._port = np.zeros(1, PORT)
@@ -263,23 +264,24 @@ def play(datagrams, ends, first, ports, loops, stop, ready, clock, machine, jour
     """Takes datagrams from number ``first`` on as `serve` does; (the first not taken, why). What was begun when the
     segment was full is gone on with."""
     loop, port = loops[0], ports[0]
-    loop.orders.logged_in = 1
+    feed = loop.feeds[0]
+    loop.orders[0].logged_in = 1
     for index in range(first, len(ends)):
         if not port.begun:
             start = ends[index - 1] if index else 0
             for position in range(start, ends[index]):  # which is what recv does
-                market.datagrams[0, position - start] = datagrams[position]
-            loop.feed.held[0] = ends[index] - start
-            loop.feed.received_at[0] = steady_ns(clock.times)
-            if not take_packet(loop, clock, machine, market, 0):
+                market.datagrams[0, 0, position - start] = datagrams[position]
+            feed.held[0] = ends[index] - start
+            feed.received_at[0] = steady_ns(clock.times)
+            if not take_packet(loop, 0, clock, machine, market, 0):
                 return index, PACKETS
         port.begun = 1
         if not port.answering and drive_inputs(loop, clock, machine, journal, session) == ROOM:
             return index, ROOM
         port.answering = 1
-        sends = loop.orders.sends
+        sends = session.sends[0]
         reason = _answer(loop, port, clock, machine, journal, session)
-        loop.orders.sends = sends  # what reports cause is not from a market data message
+        session.sends[0] = sends  # what reports cause is not from a market data message
         if reason == ROOM:
             return index, ROOM
         port.begun = port.answering = 0
@@ -289,16 +291,16 @@ def play(datagrams, ends, first, ports, loops, stop, ready, clock, machine, jour
 @njit(cache=True, nogil=True)
 def _answer(loop, port, clock, machine, journal, session):
     """The venue takes what was sent, and the loop its reports, until nobody has anything to say."""
-    orders = loop.orders
+    orders, out, stream = loop.orders[0], session.out[0], session.stream[0]
     while True:
         if orders.unsent < orders.unsent_stop:
-            orders.stop, _ = answer(port, session.out, orders.unsent, orders.unsent_stop, session.stream, orders.stop)
+            orders.stop, _ = answer(port, out, orders.unsent, orders.unsent_stop, stream, orders.stop)
             orders.unsent = orders.unsent_stop = 0
         if loop.start < loop.stop:
             reason = drive_inputs(loop, clock, machine, journal, session)
         elif orders.start < orders.stop:
             orders.heard_at = steady_ns(clock.times)
-            reason = take_stream(loop, clock, machine, journal, session)
+            reason = take_stream(loop, 0, clock, machine, journal, session)
         else:
             return GO_ON
         if reason == ROOM:

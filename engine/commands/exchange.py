@@ -1,4 +1,8 @@
-"""Serves a simulated exchange that follows the real daily closes of a dataset."""
+"""Serves a simulated exchange that follows the real daily closes of a dataset, or several that follow each other.
+
+The first venue is what the configuration says of itself; ``others`` are more venues in the same process, each with its
+own ports, fees, latency, faults and record (``var/exchange-NAME``). The makers of all stand where the first one's do.
+"""
 
 import argparse
 import asyncio
@@ -8,10 +12,12 @@ import logging
 import signal
 import sys
 import time
+import zlib
+from collections import Counter
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 
@@ -27,10 +33,25 @@ from engine.simulation.fees import Fees
 from engine.simulation.latency import Latencies
 from engine.simulation.market import Market
 from engine.simulation.record import Record
-from engine.simulation.server import Server
+from engine.simulation.server import Server, serve
 from engine.simulation.venue import Venue
 
 LEAD_NS = SECOND // 2  # from being ready to the first day's start-of-day messages
+
+
+class Other(msgspec.Struct, forbid_unknown_fields=True):
+    """One more venue. A ``dark`` one takes midpoint orders alone, and its market data tells of trades alone."""
+
+    name: str
+    dark: bool = False
+    receivers: list[str] = []
+    receivers_b: list[str] = []
+    port_itch: int = 0
+    port_ouch: int = 0
+    port_glimpse: int = 0
+    fees: Fees = Fees()
+    latency: Latencies = Latencies()
+    faults: Faults = Faults()
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,6 +79,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     fees: Fees = Fees()
     latency: Latencies = Latencies()
     faults: Faults = Faults()
+    activity: float = 1.0  # multiplies how often noise traders act
+    others: list[Other] = []
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +95,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise BadInput("out_of_range", "day_seconds", config.day_seconds, "0.1 to 86,400 seconds")
     if not 0 <= config.collar <= 1_000_000:
         raise BadInput("out_of_range", "collar", config.collar, "0 to 1,000,000 of 1/10,000")
-    config.latency.check()
-    config.faults.check()
+    for one in (config, *config.others):
+        one.latency.check()
+        one.faults.check()
+    if not 0 < config.activity <= 10_000:
+        raise BadInput("out_of_range", "activity", config.activity, "over 0 to 10,000")
+    names = [one.name for one in config.others]
+    if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
+        raise BadInput("bad_config", "others", names, "different names of letters, digits and _")
     directory = Path(config.var) / "exchange"
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "exchange.lock").open("w") as lock:
@@ -83,43 +112,76 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _serve(config: Config, directory: Path) -> dict[str, Any]:
     passwords = _passwords(Path(config.accounts_file))
-    lines = {"receivers": config.receivers, "receivers_b": config.receivers_b}
-    addresses = {line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()}
     market = _prepared_market(config)
     warm_up(auctions=config.auctions or bool(config.halts))
-    record = Record(directory, list(passwords))
-    left = market.after(record.state.started)
+    venues = {"": directory, **{one.name: directory.with_name(f"exchange-{one.name}") for one in config.others}}
+    for folder in venues.values():
+        folder.mkdir(exist_ok=True)
+    records = {name: Record(folder, list(passwords)) for name, folder in venues.items()}
+    left = market.after(max(record.state.started for record in records.values()))
     clock = _clock(left or market.dates[-1:], config.day_seconds, finished=not left)
-    exchange = Exchange(
+    exchanges: list[Exchange] = []
+    all_of_them: list[Config | Other] = [config, *config.others]
+    for name, one in zip(venues, all_of_them, strict=True):
+        leader = exchanges[0] if exchanges else None
+        exchanges.append(_exchange(config, one, market, clock, records[name], list(passwords), leader, bool(left)))
+    cancelled = sum(exchange.cancel_leftovers() for exchange in exchanges)
+    servers = []
+    for folder, exchange, one in zip(venues.values(), exchanges, all_of_them, strict=True):
+        replace_file(folder / "clock.json", clock.to_json().encode())
+        servers.append(_server(config, one, exchange, folder, passwords))
+    about = {"days": len(left), "first_day": left[0] if left else 0, "cancelled_leftovers": cancelled}
+    asyncio.run(_until_stopped(servers, [one.name for one in config.others], about))
+    for record in records.values():
+        record.close()
+    faults = {name: server.venue.counts for name, server in zip(venues, servers, strict=True)}
+    counters = sum((exchange.orders.counters for exchange in exchanges), Counter[str]())
+    others = {"others": {name: faults[name] for name in venues if name}} if config.others else {}
+    return {"ok": True, "last_day": exchanges[0].trade_date, "faults": faults[""], **others, **counters}
+
+
+def _exchange(
+    config: Config,
+    one: Config | Other,
+    market: Market,
+    clock: SessionClock,
+    record: Record,
+    accounts: list[str],
+    leader: Exchange | None,
+    lasts: bool,
+) -> Exchange:
+    """``lasts``: days are left to trade."""
+    venues = 1 + len(config.others)
+    return Exchange(
         market,
         clock,
         record,
-        list(passwords),
-        seed=config.seed,
-        messages_per_second=config.messages_per_second,
-        finished=not left,
+        accounts,
+        seed=config.seed if leader is None else config.seed ^ zlib.crc32(cast(Other, one).name.encode()),
+        messages_per_second=config.messages_per_second / venues,
+        finished=not lasts,
         auctions=config.auctions,
         collar=config.collar,
         halts=config.halts,
-        fees=config.fees,
+        fees=one.fees,
+        activity=config.activity,
+        leader=leader,
+        dark=isinstance(one, Other) and one.dark,
     )
-    cancelled = exchange.cancel_leftovers()
-    replace_file(directory / "clock.json", clock.to_json().encode())
-    venue = Venue(exchange, latencies=config.latency, faults=config.faults, seed=config.seed)
-    server = Server(
-        venue,
-        directory,
+
+
+def _server(config: Config, one: Config | Other, exchange: Exchange, folder: Path, passwords: dict[str, str]) -> Server:
+    lines = {"receivers": one.receivers, "receivers_b": one.receivers_b}
+    return Server(
+        Venue(exchange, latencies=one.latency, faults=one.faults, seed=config.seed),
+        folder,
         passwords=passwords,
-        **addresses,
+        **{line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()},
         host=config.host,
-        port_itch=config.port_itch,
-        port_ouch=config.port_ouch,
-        port_glimpse=config.port_glimpse,
+        port_itch=one.port_itch,
+        port_ouch=one.port_ouch,
+        port_glimpse=one.port_glimpse,
     )
-    about = {"days": len(left), "first_day": left[0] if left else 0, "cancelled_leftovers": cancelled}
-    asyncio.run(_until_stopped(server, about))
-    record.close()
-    return {"ok": True, "last_day": exchange.trade_date, "faults": venue.counts, **exchange.orders.counters}
 
 
 def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionClock:
@@ -129,11 +191,16 @@ def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionCl
     return SessionClock(time.time_ns() + (-2 * probe.day_ns if finished else lead), dates, day_seconds)
 
 
-async def _until_stopped(server: Server, about: dict[str, Any]) -> None:
+async def _until_stopped(servers: list[Server], names: list[str], about: dict[str, Any]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await server.serve(stop, lambda ports: print(json.dumps({"ports": ports, **about}), flush=True))
+
+    def ready() -> None:
+        others = {name: server.ports for name, server in zip(names, servers[1:], strict=True)}
+        print(json.dumps({"ports": servers[0].ports, **({"others": others} if others else {}), **about}), flush=True)
+
+    await serve(servers, stop, ready)
 
 
 def _prepared_market(config: Config) -> Market:

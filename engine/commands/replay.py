@@ -17,7 +17,7 @@ from engine.live.pipeline import Replay
 from engine.live.scan import Walk
 from engine.strategies.load import load_manifest
 
-ORDERS = frozenset({Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.ORDER_REPLACE})
+ORDERS = frozenset({Kind.ORDER_NEW, Kind.ORDER_CANCEL, Kind.MASS_CANCEL, Kind.ORDER_REPLACE})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

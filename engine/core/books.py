@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.bits import nonnegative, prefetch
+from engine.core.cache_lines import in_lines
 from engine.core.compiled import njit
 from engine.core.events import Kind, Session
 from engine.core.far_levels import FAR_BLOCK, FAR_POOL_FIELDS, ONE_ORDER, QTY_BITS, QTY_MASK, far_clear
@@ -75,7 +76,7 @@ def books_dtype(instruments: int, buckets: int, far_blocks: int) -> np.dtype:
     """
     if buckets & (buckets - 1):
         raise ValueError(f"buckets must be a power of two, got {buckets}")
-    return np.dtype(
+    return in_lines(
         [
             ("orders", BUCKET, (buckets,)),  # first: a bucket is a cache line where the array begins on one
             ("rungs", "<i8", (2 * instruments, RUNGS)),
@@ -91,8 +92,7 @@ def books_dtype(instruments: int, buckets: int, far_blocks: int) -> np.dtype:
             ("crossed", "<i8"),  # and crossed
             ("placed", "<i8"),  # times that a ladder was placed
             *FAR_POOL_FIELDS,
-        ],
-        align=True,
+        ]
     )
 
 

@@ -46,6 +46,8 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     origin: int = 0
     before: int = 0
     mark: int = 0  # Mark: how a sell was marked
+    venue: int = 0
+    immediate: int = 0
 
 
 class CarriedLatch(msgspec.Struct, frozen=True):
@@ -149,7 +151,8 @@ def _carry_order(state: Any, row: CarriedOrder, origin_leaves: int) -> None:
     if row.origin:
         state["orders"][row.origin % len(state["orders"])]["successor"] = row.order_id
     else:
-        state["parents"][row.strategy][row.instrument]["child"] = row.order_id
+        parent = state["parents"][row.strategy][row.instrument]
+        order["sibling"], parent["child"] = parent["child"], row.order_id
     position = state["positions"][row.strategy][row.instrument]
     position["working_buy" if row.side > 0 else "working_sell"] += held
     if row.mark:

@@ -34,9 +34,10 @@ from engine.core.state import (
     StrategyState,
 )
 from engine.core.step import apply
+from engine.core.venues import VenueTerms, decode_venues, set_fees, set_terms
 from engine.errors import BadInput
 
-SETTINGS = ("fee_per_share", "timer_interval", "reprice_after")
+SETTINGS = ("fee_per_share", "timer_interval", "reprice_after", "hang_after")
 FIRM = -1  # the ``strategy`` of a LIMITS blob that bounds the whole firm
 
 
@@ -103,10 +104,12 @@ class Engine:
         self.kernels = np.zeros(STRATEGIES, np.int64)
         self.outputs = np.zeros(OUTPUTS, EVENT)
         self.instruments: list[str] = []
+        self.venues: list[VenueTerms] = []
         self.manifests: dict[int, bytes] = {}
         self.limits: SignedBundle | None = None
         self.state["next_order_id"] = 1
         self.state["next_parent"] = 1
+        self.state["venue_count"] = 1
         self.state["levels"]["limit"] = -1
         self.state["bundle"]["valid_until"] = -1
         self.state["fee_per_share"] = fee_per_share
@@ -138,6 +141,8 @@ class Engine:
             recount_states(self.record)
         elif blob_type is BlobType.VENUE_FEES:
             self._set_venue_fees(json.loads(payload))
+        elif blob_type is BlobType.VENUES:
+            self._set_venues(decode_venues(payload))
         elif blob_type is BlobType.SYMBOL_CHANGE:
             change = json.loads(payload)
             self._change_symbol(change["instrument"], change["symbol"])
@@ -177,7 +182,9 @@ class Engine:
         """Everything that the next step depends on, but for the kernels' addresses."""
         manifests = {slot: manifest.decode() for slot, manifest in self.manifests.items()}
         limits = msgspec.to_builtins(self.limits) if self.limits else None
-        head = json.dumps({"instruments": self.instruments, "manifests": manifests, "limits": limits}).encode()
+        venues = msgspec.to_builtins(self.venues)
+        known = {"instruments": self.instruments, "venues": venues, "manifests": manifests, "limits": limits}
+        head = json.dumps(known).encode()
         return len(head).to_bytes(8, "little") + head + self.record.tobytes()
 
     def restore(self, snapshot: bytes) -> None:
@@ -189,6 +196,7 @@ class Engine:
         head = json.loads(snapshot[8 : 8 + head_bytes])
         self.record[:] = np.frombuffer(body, STATE)
         self.instruments = head["instruments"]
+        self.venues = msgspec.convert(head["venues"], list[VenueTerms])
         self.manifests = {int(slot): text.encode() for slot, text in head["manifests"].items()}
         self.limits = msgspec.convert(head["limits"], SignedBundle) if head["limits"] else None
         self.kernels[:] = 0
@@ -212,6 +220,7 @@ class Engine:
             fill_symbols(self.state, self.limits.bundle, self.instruments)
 
     def _set_settings(self, settings: dict[str, int]) -> None:
+        settings = {"hang_after": 0, **settings}  # which journals of older builds do not have
         if set(settings) != set(SETTINGS) or not all(type(value) is int and value >= 0 for value in settings.values()):
             raise BadInput("settings", "settings", settings, f"whole numbers from 0 for {', '.join(SETTINGS)}")
         for name, value in settings.items():
@@ -222,6 +231,15 @@ class Engine:
             raise BadInput("venue_fees", "fees", fees, f"at most {VENUES} pairs of whole numbers, adding and taking")
         for row, (adding, taking) in zip(self.state["venue_fees"], fees, strict=False):
             row["adding"], row["taking"] = adding, taking
+        set_fees(self.state)
+
+    def _set_venues(self, venues: list[VenueTerms]) -> None:
+        """Nothing is known of the feed of a new one."""
+        known = [venue.name for venue in self.venues]
+        if [venue.name for venue in venues][: len(known)] != known:
+            raise BadInput("venues", "names", known, "the same venues, in their order, and new ones after")
+        set_terms(self.state, venues, len(known))
+        self.venues = venues
 
     def _change_symbol(self, instrument: int, symbol: str) -> None:
         """Positions, orders and costs stay with the instrument; only its name is another one."""

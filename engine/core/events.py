@@ -44,8 +44,8 @@ class Kind(IntEnum):
     CORRECTION = 38  # order_id, price, qty, ref = match number: what the execution was, rightly
     RESTATED = 39  # order_id, reason: Restatement
     # outputs of the step
-    ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags = time in force, and the Mark above it
-    ORDER_CANCEL = 51  # order_id, qty = 0, strategy
+    ORDER_NEW = 50  # order_id, price, qty, ref = parent id, strategy; flags: time in force, POST_ONLY, Mark, PEGGED
+    ORDER_CANCEL = 51  # order_id, qty = 0, strategy; flags = 1: it goes out in the MASS_CANCEL behind it
     LIMIT_REJECT = 52  # code: Limit, value (of the limit), level: Level, order_value, strategy
     FILL = 53  # order_id, price, qty, ref = match number, strategy
     POSITION = 54  # position, average_cost, realised, fees, strategy
@@ -62,6 +62,8 @@ class Kind(IntEnum):
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
     SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares
     KILL = 67  # code: KillLevel that holds from here on, scope: Scope, ref: its key, epoch
+    MASS_CANCEL = 68  # order_id (an id of its own), venue, instrument (-1: all): all that works there, in one message
+    ROUTE = 69  # order_id, action, rate (of it that is expected), reason: router_records.Reason, strategy: why there
     # control (inputs)
     TIMER = 100  # deadline
     COMMAND = 101  # command: Command, argument, strategy
@@ -158,6 +160,10 @@ class TimeInForce(IntEnum):
     IOC = 1
 
 
+POST_ONLY = 8  # bits of an order's ``flags`` beside its TimeInForce (and its Mark): it never takes,
+PEGGED = 64  # or it rests unseen at the midpoint
+
+
 class Command(IntEnum):
     START = 1
     PAUSE = 2  # no new orders; working ones are cancelled
@@ -176,12 +182,13 @@ class BlobType(IntEnum):
     LIMITS = 3  # JSON of engine.core.limit_tables: a signed bundle for the firm, a StrategyLimits for a strategy
     ARTIFACT = 4  # what ``prepare`` made
     INSTRUMENTS = 5  # JSON: the instrument table of this journal
-    SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval and reprice_after
+    SETTINGS = 6  # JSON: the engine's fee_per_share, timer_interval, reprice_after and hang_after
     CARRIED = 7  # JSON of engine.core.carry: positions and open orders of an earlier journal
     VENUE_FEES = 8  # JSON: for each venue [money a share that adds, a share that takes]; negative is a rebate
     SYMBOL_CHANGE = 9  # JSON: {"instrument": index, "symbol": its new name}
     PLAN = 10  # one SCHEDULE record (engine.core.schedules) by which the strategy's parents are worked; empty: none
     SIGNATURE = 11  # JSON of engine.core.signature: who gives the command that follows
+    VENUES = 12  # JSON: list of engine.core.venues.VenueTerms, the venues that are traded at, in their order
 
 
 _HEADER = {
@@ -197,9 +204,9 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
     + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
-    + ("unrealised", "order_state", "gaps", "outliers", "numerator", "due"),
+    + ("unrealised", "order_state", "gaps", "outliers", "numerator", "due", "action"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
-    + ("denominator", "planned", "scope"),
+    + ("denominator", "planned", "scope", "rate"),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")
     + ("duplicates", "latency_p99", "person", "amount", "done"),
     56: ("strategy", "volume", "sequence", "stale_ns", "latency_max", "epoch"),

@@ -18,9 +18,10 @@ import numpy as np
 
 from engine.core import books
 from engine.core.compiled import njit
+from engine.core.consolidated import forget_quotes
 from engine.core.events import Flag, HealthPage, Kind, Session, Stale
-from engine.core.exposure import remark_all
 from engine.core.health_record import BUCKETS
+from engine.core.market import on_venue_turned
 from engine.core.outputs import emit
 from engine.core.state import Phase
 
@@ -119,28 +120,33 @@ def _note_trade(health, entry, price):
 
 @njit(cache=True)
 def on_stale(state, event):
-    """A STALE record: the feed's own counts, and whether what is known of it is old."""
-    health = state.health
-    health.recovered += event.recovered
-    health.duplicates += event.duplicates
+    """A STALE record: the feed's own counts, and whether what is known of its venue is old."""
+    state.health.recovered += event.recovered
+    state.health.duplicates += event.duplicates
     stale = 1 if event.code else 0
-    if stale and not state.feed_stale:
-        health.gaps += 1
-        health.stale_since = state.now
-    elif state.feed_stale and not stale:
-        health.stale_ns += state.now - health.stale_since
-    state.feed_stale = stale
+    if stale != state.venues[event.venue].stale:
+        _turn(state, event.venue, stale)
     if event.code == FORGET:
-        books.clear(state.books)
+        books.clear(state.books[event.venue])
         _end_crossings(state)
-        for instrument in range(state.instruments):
-            market = state.market[instrument]
-            market.bid = 0
-            market.bid_size = 0
-            market.ask = 0
-            market.ask_size = 0
-            market.venue_halted = 0  # a snapshot names those that are
-        remark_all(state)
+        forget_quotes(state, event.venue, True)  # a snapshot names those that do not trade
+
+
+@njit(cache=True)
+def _turn(state, venue, stale):
+    """A venue becomes stale, or is so no more. Stale time is that in which any of them is."""
+    health = state.health
+    before = state.stale_venues
+    state.venues[venue].stale = stale
+    state.stale_venues += 1 if stale else -1
+    state.feed_stale = 1 if state.stale_venues == state.venue_count else 0
+    if stale:
+        health.gaps += 1
+    if before == 0:
+        health.stale_since = state.now
+    elif state.stale_venues == 0:
+        health.stale_ns += state.now - health.stale_since
+    on_venue_turned(state)
 
 
 @njit(cache=True)
@@ -164,7 +170,7 @@ def _end_crossings(state):
 def _begin_day(state):
     health = state.health
     health.messages = 0
-    health.gaps = 1 if state.feed_stale else 0
+    health.gaps = state.stale_venues
     health.recovered = 0
     health.duplicates = 0
     health.stale_ns = 0
@@ -209,7 +215,7 @@ def percentile(latencies, permille, highest):
 def emit_health(state, out):
     """FEED_HEALTH of the feed, and of the instruments whose turn it is and of which there is news."""
     health = state.health
-    stale = state.now - health.stale_since if state.feed_stale else 0
+    stale = state.now - health.stale_since if state.stale_venues else 0
     record = emit(state, out, FEED_HEALTH, -1, 0, 0)
     record.flags = COUNTS
     record.messages = health.messages

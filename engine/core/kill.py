@@ -18,7 +18,6 @@ from engine.core.compiled import njit
 
 LATCHES = 128
 KILLERS = 4
-ONLY_VENUE = 0  # the key of the one venue that a core trades at
 
 
 class KillLevel(IntEnum):

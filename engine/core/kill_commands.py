@@ -7,17 +7,18 @@ from engine.core.kill import (
     CANCEL,
     DISCONNECT,
     FLATTEN,
-    ONLY_VENUE,
     PAUSE,
     VENUE,
     kill_level,
     lower_latch,
     raise_latch,
 )
+from engine.core.mass_cancels import cancel_in_one, wait_for_mass_cancels
 from engine.core.orders import is_open, leaves
 from engine.core.outputs import emit, emit_anomaly
+from engine.core.routing import level_to_work
+from engine.core.sending import cancel_order
 from engine.core.state import SWEEP, Anomaly
-from engine.core.targets import cancel_order
 
 KILL = int(Kind.KILL)
 COMMAND_REFUSED = int(Anomaly.COMMAND_REFUSED)
@@ -35,7 +36,10 @@ def on_kill(state, out, event):
     _tell(state, out, index)
     if event.argument == FLATTEN:
         _ask_again(state)
+    first = state.emitted
     _cancel_killed(state, out, len(state.orders), event.argument == FLATTEN)
+    if event.argument >= CANCEL:
+        cancel_in_one(state, out, first, event.scope, event.ref)
 
 
 @njit(cache=True)
@@ -50,6 +54,7 @@ def on_rearm(state, out, event):
 @njit(cache=True)
 def keep_killed(state, out):
     """Asks once more for the cancels that a latch wants: some of them may never have arrived."""
+    wait_for_mass_cancels(state, out)
     if state.kills.latched:
         _cancel_killed(state, out, SWEEP, False)
 
@@ -62,7 +67,7 @@ def _cancel_killed(state, out, most, everything):
         order = state.orders[slot]
         if not is_open(order):
             continue
-        level = kill_level(state, order.strategy, order.instrument, ONLY_VENUE)
+        level = kill_level(state, order.strategy, order.instrument, order.venue)
         if level in (ARMED, PAUSE):
             continue
         all_of_it = level in (CANCEL, DISCONNECT) or everything
@@ -84,7 +89,7 @@ def _ask_again(state):
     """What was refused before is asked for again: flattening is another wish than the strategy's."""
     for strategy in range(len(state.slots)):
         for instrument in range(state.instruments):
-            if kill_level(state, strategy, instrument, ONLY_VENUE) == FLATTEN:
+            if level_to_work(state, strategy, instrument) == FLATTEN:
                 state.parents[strategy, instrument].refused = 0
 
 

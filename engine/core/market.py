@@ -1,9 +1,15 @@
-"""Market data: books, the touch, trades, the bar being built."""
+"""Market data: books and touch of each venue, trades, the bar being built, and the session.
+
+The session of all venues together is open while any of theirs is that is not stale: it opens with the first and closes
+with the last of them, and the day's bars with it.
+"""
 
 from engine.core import books
 from engine.core.activity import begin_day
+from engine.core.bits import nonnegative
 from engine.core.books import Refusal
 from engine.core.compiled import njit
+from engine.core.consolidated import consolidate, consolidate_all, forget_quotes, set_status, set_touch
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.exposure import mark_price, remark_all
 from engine.core.outputs import emit, emit_anomaly
@@ -35,7 +41,7 @@ def on_market_data(state, out, event):
     kind = event.kind
     instrument = event.instrument
     if kind == QUOTE:
-        return _set_touch(state.market[instrument], event.bid, event.bid_size, event.ask, event.ask_size)
+        return _take_touch(state, event.venue, instrument, event.bid, event.bid_size, event.ask, event.ask_size)
     if kind == BAR:
         _on_bar(state, instrument, event)
     elif kind == STATUS:
@@ -44,13 +50,13 @@ def on_market_data(state, out, event):
         _trade(state, instrument, event.price, event.qty)
     else:
         _on_book_message(state, out, instrument, event)
-        return _read_touch(state, instrument)
+        return _read_touch(state, event.venue, instrument)
     return False
 
 
 @njit(cache=True)
 def _on_book_message(state, out, instrument, event):
-    answer = books.apply(state.books, event)
+    answer = books.apply(state.books[nonnegative(event.venue)], event)
     if answer < 0:
         anomaly = BOOK_REFUSED
         if -answer in (UNKNOWN, ELSEWHERE):
@@ -63,32 +69,32 @@ def _on_book_message(state, out, instrument, event):
 
 
 @njit(cache=True, inline="always")
-def _read_touch(state, instrument):
-    bid, bid_size = books.touch(state.books, instrument, 0)
-    ask, ask_size = books.touch(state.books, instrument, 1)
-    return _set_touch(state.market[instrument], bid, bid_size, ask, ask_size)
+def _read_touch(state, venue, instrument):
+    book = state.books[nonnegative(venue)]
+    bid, bid_size = books.touch(book, instrument, 0)
+    ask, ask_size = books.touch(book, instrument, 1)
+    return _take_touch(state, venue, instrument, bid, bid_size, ask, ask_size)
 
 
 @njit(cache=True, inline="always")
-def _set_touch(market, bid, bid_size, ask, ask_size):
-    """True when anything of it has changed."""
-    same = (market.bid == bid) & (market.bid_size == bid_size) & (market.ask == ask) & (market.ask_size == ask_size)
-    market.bid = bid
-    market.bid_size = bid_size
-    market.ask = ask
-    market.ask_size = ask_size
-    return not same
+def _take_touch(state, venue, instrument, bid, bid_size, ask, ask_size):
+    """A venue's touch; True when that of all venues is another for it."""
+    if state.venue_count == 1:
+        return set_touch(state.market[instrument], bid, bid_size, ask, ask_size)
+    quote = state.quotes[venue, instrument]
+    if not set_touch(quote, bid, bid_size, ask, ask_size):
+        return False
+    quote.changes += 1
+    return consolidate(state, instrument)
 
 
 @njit(cache=True, inline="always")
 def _on_status(state, instrument, event):
-    market = state.market[instrument]
     if event.flags & SHORT_SALE:
         state.securities[instrument].price_test = event.code
-    elif event.flags & OPERATIONAL:
-        market.venue_halted = 0 if event.code == TRADING else 1
     else:
-        market.trading = 1 if event.code == TRADING else 0
+        trades = 1 if event.code == TRADING else 0
+        set_status(state, event.venue, instrument, event.flags & OPERATIONAL, trades)
 
 
 @njit(cache=True, inline="always")
@@ -136,34 +142,106 @@ def _on_bar(state, instrument, event):
 
 @njit(cache=True)
 def on_session(state, out, event):
-    """Moves the session's phase; books begin empty each day, bars close with the session."""
-    if event.code == START_OF_MESSAGES:
-        if event.date != state.date:  # a day's messages may come again from their start
-            begin_day(state)
-        state.date = event.date
-        state.phase = PRE_OPEN
-        books.clear(state.books)
-        end_all_schedules(state)
-        for instrument in range(state.instruments):
-            market = state.market[instrument]
-            market.bid = 0
-            market.bid_size = 0
-            market.ask = 0
-            market.ask_size = 0
-            _start_bar(state.bars[instrument])
-        remark_all(state)
-    elif event.code == SESSION_OPEN:
-        state.phase = OPEN
+    """Moves a venue's phase, and with it that of all venues together; books begin empty each day.
+
+    True when the event is the first of a phase that begins or the last of one that ends: then it holds for the day.
+    """
+    code = event.code
+    fresh = code == START_OF_MESSAGES and event.date != state.date
+    if fresh and state.phase == OPEN and state.venue_count > 1:
+        _close_bars(state, out)  # a venue that was never heard to close has kept the day before open
+    if code == START_OF_MESSAGES and (fresh or state.venue_count == 1):
+        _begin_day(state, event.date)
+    _move_venue(state, event)
+    if not _holds_for_all(state, event.venue, code, fresh):
+        state.phase = _common_phase(state)
+        return False
+    state.session_code = code
+    if code == SESSION_OPEN:
         state.opened_at = event.ts_event
-        for strategy in range(len(state.slots)):
-            if state.slots[strategy].state:
-                for instrument in range(state.instruments):
-                    state.parents[strategy, instrument].refused = 0
+        _ask_again(state)
+    state.phase = _common_phase(state)
+    if code == SESSION_CLOSE:
+        _close_bars(state, out)
+    return True
+
+
+@njit(cache=True)
+def _move_venue(state, event):
+    venue = state.venues[event.venue]
+    venue.code = event.code
+    if event.code == START_OF_MESSAGES:
+        venue.date = event.date
+        venue.phase = PRE_OPEN
+        books.clear(state.books[event.venue])
+        forget_quotes(state, event.venue, False)
+    elif event.code == SESSION_OPEN:
+        venue.phase = OPEN
     elif event.code == SESSION_CLOSE:
-        state.phase = CLOSED
-        for instrument in range(state.instruments):
-            _close_bar(state, out, instrument)
-        remark_all(state)
+        venue.phase = CLOSED
+
+
+@njit(cache=True)
+def _holds_for_all(state, number, code, fresh):
+    if state.venue_count == 1 or fresh:
+        return True
+    if state.venues[number].date != state.date or code <= state.session_code:
+        return False
+    if code <= SESSION_OPEN:
+        return True
+    for other in range(state.venue_count):
+        venue = state.venues[other]
+        if venue.date == state.date and not venue.stale and venue.code < code:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _common_phase(state):
+    """Of the day that is on; venues whose feed is stale count where all are."""
+    if state.venue_count == 1:
+        return state.venues[0].phase
+    phase = CLOSED
+    for number in range(state.venue_count):
+        venue = state.venues[number]
+        if venue.date == state.date and (not venue.stale or state.feed_stale):
+            phase = max(phase, venue.phase)
+    return phase
+
+
+@njit(cache=True)
+def on_venue_turned(state):
+    """A venue's feed has become stale, or is so no more."""
+    if state.venue_count > 1:
+        state.phase = _common_phase(state)
+        consolidate_all(state)
+
+
+@njit(cache=True)
+def _begin_day(state, date):
+    if date != state.date:  # a day's messages may come again from their start
+        begin_day(state)
+    state.date = date
+    end_all_schedules(state)
+    for instrument in range(state.instruments):
+        _start_bar(state.bars[instrument])
+
+
+@njit(cache=True)
+def _ask_again(state):
+    """A session opens: what was refused in the one before may be asked for."""
+    for strategy in range(len(state.slots)):
+        if state.slots[strategy].state:
+            for instrument in range(state.instruments):
+                parent = state.parents[strategy, instrument]
+                parent.refused = parent.left_out = 0
+
+
+@njit(cache=True)
+def _close_bars(state, out):
+    for instrument in range(state.instruments):
+        _close_bar(state, out, instrument)
+    remark_all(state)
 
 
 @njit(cache=True, inline="always")

@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.activity import return_locate
+from engine.core.cache_lines import in_lines
 from engine.core.compiled import njit
 from engine.core.positions import hold
 
@@ -134,7 +135,7 @@ LAST_OPEN = SUSPENDED
 REPORT_CANCEL_SENT, REPORT_REPLACE_SENT = int(_R.CANCEL_SENT), int(_R.REPLACE_SENT)
 
 # Prices in 1/10,000, quantities in shares, times in ns.
-ORDER = np.dtype(
+ORDER = in_lines(
     [
         ("order_id", "<i8"),
         ("parent", "<i8"),
@@ -146,12 +147,18 @@ ORDER = np.dtype(
         ("origin", "<i8"),  # the order that it replaces, 0 for none
         ("successor", "<i8"),  # the order that is to replace it, 0 for none
         ("sent_at", "<i8"),
+        ("sibling", "<i8"),  # the next open child of its parent, 0 for none
+        ("asked", "<i8"),  # shares, as it was sent
+        ("seen", "<i8"),  # VENUE_QUOTE's ``changes`` then
         ("instrument", "<i4"),
         ("strategy", "<i4"),
-        ("state", "<i4"),
-        ("side", "<i4"),
-        ("mark", "<i4"),  # Mark: how a sell is marked
-        ("venue", "<i4"),
+        ("state", "<i2"),
+        ("side", "<i2"),
+        ("mark", "<i2"),  # Mark: how a sell is marked
+        ("venue", "<i2"),
+        ("action", "<i2"),  # router_records.Action
+        ("immediate", "<i2"),  # 1: the venue ends what it cannot execute at once
+        ("unanswered", "<i2"),  # 1 while its venue has said nothing of it
     ]
 )
 
@@ -233,12 +240,16 @@ def open_order(state, strategy, instrument, side, qty, price, parent, mark, venu
     order.origin = 0
     order.successor = 0
     order.sent_at = state.now
+    order.sibling = 0
+    order.asked = qty
+    order.seen = 0
     order.instrument = instrument
     order.strategy = strategy
     order.state = PENDING_NEW
     order.side = side
     order.mark = mark
     order.venue = venue
+    order.action = order.immediate = order.unanswered = 0
     hold_for(state, order, qty)
     return slot
 
@@ -252,6 +263,7 @@ def open_successor(state, order, qty, price, mark):
         successor = state.orders[slot]
         successor.before = order.before + order.filled
         successor.origin = order.order_id
+        successor.action = order.action
         order.successor = successor.order_id
         hold_for(state, successor, max(qty - leaves(order), 0))
     return slot

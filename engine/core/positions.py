@@ -18,7 +18,7 @@ from engine.core.exposure import mark_price as mark_price
 ADDED, ADDED_HIDDEN, ADDED_MIDPOINT = ord("A"), ord("J"), ord("k")
 IMPROVED, JOINED = ord("7"), ord("8")
 EXECUTED, UNDONE, BY_HAND = 1, -1, 0
-MILLION = 1_000_000
+MILLION, HALF_A_MILLION = 1_000_000, 500_000
 
 
 @njit(cache=True)
@@ -80,12 +80,13 @@ def fee_a_share(commission, venue_fees, venue, liquidity):
 
 @njit(cache=True, inline="always")
 def charge_on_value(position, value, commission_ppm):
-    """Books a commission in millionths of ``value``, negative to give one back. What is less than 1/10,000 is carried
-    to the next one, so that any number of them comes to their exact sum.
+    """Books a commission in millionths of ``value``, negative to give one back. What rounding to 1/10,000 leaves is
+    carried to the next one, so that any number of them comes to their exact sum, rounded once.
     """
     parts = position.fee_parts + value * commission_ppm
-    position.fees += parts // MILLION
-    position.fee_parts = parts % MILLION
+    whole = (parts + HALF_A_MILLION) // MILLION
+    position.fees += whole
+    position.fee_parts = parts - whole * MILLION
 
 
 @njit(cache=True)

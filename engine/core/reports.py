@@ -5,6 +5,7 @@ from engine.core.breaks import open_break
 from engine.core.compiled import njit
 from engine.core.events import Break, Kind, Restatement
 from engine.core.executions import NONE, find_execution, note_execution
+from engine.core.mass_cancels import ask_one_by_one, forget_mass_cancel, is_mass_cancel
 from engine.core.orders import (
     PENDING_CANCEL,
     PENDING_NEW,
@@ -18,9 +19,11 @@ from engine.core.orders import (
     order_by_id,
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
+from engine.core.parents import add_child, drop_child
 from engine.core.positions import EXECUTED, UNDONE, book_at_fee, fee_a_share
+from engine.core.routing import learn, note_answer, note_reject
+from engine.core.sending import cancel_order
 from engine.core.state import Anomaly, StrategyState
-from engine.core.targets import cancel_order
 
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
 REJECTED, REPLACED, CANCEL_REJECTED = int(Kind.REJECTED), int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
@@ -34,6 +37,7 @@ REPORT_REPLACED, REPORT_REPLACE_REJECTED = int(Report.REPLACED), int(Report.REPL
 REPORT_EXPIRED, REPORT_DONE_FOR_DAY = int(Report.EXPIRED), int(Report.DONE_FOR_DAY)
 REPORT_SUSPENDED, REPORT_RESUMED = int(Report.SUSPENDED), int(Report.RESUMED)
 FILLED = int(OrderState.FILLED)
+OTHER_VENUE = int(Anomaly.OTHER_VENUE)
 UNKNOWN_ORDER, ILLEGAL_MOVE = int(Anomaly.UNKNOWN_ORDER), int(Anomaly.ILLEGAL_MOVE)
 OVERFILL, LATE_FILL = int(Anomaly.OVERFILL), int(Anomaly.LATE_FILL)
 DUPLICATE_REPORT = int(Anomaly.DUPLICATE_REPORT)
@@ -49,6 +53,9 @@ CLOSED_REASON, TIMEOUT_REASON = ord("E"), ord("T")
 def on_report(state, out, event):
     """Applies one order report; returns the order's instrument, or -1 when the order is not ours to know."""
     slot = order_by_id(state.orders, event.order_id)
+    if slot < 0 and event.kind == REJECTED and is_mass_cancel(state, event.order_id) >= 0:
+        ask_one_by_one(state, out, is_mass_cancel(state, event.order_id))
+        return -1
     if slot < 0:
         emit_anomaly(state, out, UNKNOWN_ORDER, event.instrument, event.kind, event.order_id)
         if event.kind == EXECUTION:
@@ -56,6 +63,12 @@ def on_report(state, out, event):
         return -1
     order = state.orders[slot]
     kind = event.kind
+    if order.venue != event.venue:
+        emit_anomaly(state, out, OTHER_VENUE, order.instrument, kind, event.order_id)
+        if kind == EXECUTION:
+            open_break(state, out, UNKNOWN_EXECUTION, order.instrument, event.ref)
+        return -1
+    note_answer(state, order)
     if kind == EXECUTION:
         _on_execution(state, out, order, event)
     elif kind == ACCEPTED:
@@ -191,7 +204,7 @@ def _on_rejected(state, out, order, event):
     if _end(state, out, order, REPORT_REJECTED, event.kind, event.reason):
         parent = state.parents[order.strategy, order.instrument]
         if parent.id == order.parent:
-            parent.refused = 1  # asking again would be refused again
+            parent.refused = note_reject(state, parent, order)  # asking again would be refused again
 
 
 @njit(cache=True)
@@ -209,7 +222,7 @@ def _on_replaced(state, out, order, event):
         order.price = event.price
         cut(state, order, leaves(order) - event.qty)
         hold_for(state, order, event.qty)
-        state.parents[order.strategy, order.instrument].child = order.order_id
+        add_child(state, order)
 
 
 @njit(cache=True)
@@ -252,10 +265,10 @@ def _done(state, out, order, reason):
 def _close(state, out, order, reason):
     hold_for(state, order, 0)
     return_locate(state, order.instrument, leaves(order), order.mark)
-    parent = state.parents[order.strategy, order.instrument]
-    if parent.child == order.order_id:
-        parent.child = 0
+    drop_child(state, order)
+    learn(state, order)
     record = emit(state, out, ORDER_DONE, order.instrument, order.side, order.strategy)
+    record.venue = order.venue
     record.order_id = order.order_id
     record.order_state = order.state
     record.filled = order.filled
@@ -299,19 +312,24 @@ def stop_when_flat(state, out, strategy):
 
 @njit(cache=True)
 def on_order_session(state, out, event):
-    """The order session came up (``code`` 1, caught up, ``ref`` the next id the venue expects) or was lost (0).
+    """A venue's order session came up (``code`` 1, caught up, ``ref`` the next id the venue expects) or was lost (0).
 
     Orders are in doubt after a loss: their holds stay. Once the venue has replayed everything, an order
     that it has never seen (id at or above ``ref``) never arrived and is ended; a cancel that may not
     have arrived is asked for again.
     """
-    state.venue_up = event.code
+    venue = state.venues[event.venue]
+    venue.up, venue.awaiting, venue.rejects, venue.out_until = event.code, 0, 0, 0
+    state.venue_up = 0
+    for number in range(state.venue_count):
+        state.venue_up |= state.venues[number].up
     if not event.code:
         return
     state.next_order_id = max(state.next_order_id, event.ref)
+    forget_mass_cancel(state, event.venue)
     for slot in range(len(state.orders)):
         order = state.orders[slot]
-        if not is_open(order):
+        if not is_open(order) or order.venue != event.venue:
             continue
         if order.order_id >= event.ref and (order.state == PENDING_NEW or order.state == PENDING_CANCEL):
             cancelled = order.state == PENDING_CANCEL

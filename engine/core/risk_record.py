@@ -5,18 +5,9 @@ Quantities in shares, prices in 1/10,000, money in 1/10,000 of the currency, tim
 
 import numpy as np
 
+from engine.core.cache_lines import in_lines
 from engine.core.capacities import DESKS, INSTRUMENTS, LOTS, STRATEGIES
 from engine.core.limit_names import MEASURED
-
-CACHE_LINE = 64
-
-
-def _in_lines(fields: list[tuple]) -> np.dtype:
-    """A record of whole cache lines, so that an order's checks touch as few as they can."""
-    size = np.dtype(fields).itemsize
-    pad = -size % CACHE_LINE
-    return np.dtype([*fields, ("unused", "u1", (pad,))]) if pad else np.dtype(fields)
-
 
 # What a firm, desk or strategy holds in one instrument. ``cost`` is what the open quantity was bought for (negative
 # for shorts): cost / position = average cost. ``exposure`` is the sum over strategies of the larger of both sides, if
@@ -30,21 +21,21 @@ HOLDING_FIELDS: list[tuple] = [
     ("working_sell", "<i8"),
     ("exposure", "<i8"),
 ]
-HOLDING = _in_lines(HOLDING_FIELDS)
+HOLDING = in_lines(HOLDING_FIELDS)
 HOLDINGS = 1 + DESKS  # row 0 is the firm's, desks follow; a strategy's stands in POSITION
 
 # What one strategy holds of one instrument.
-POSITION = _in_lines(
+POSITION = in_lines(
     [
         *HOLDING_FIELDS,
         ("fifo_realised", "<i8"),  # as ``realised``, with the oldest lots closed first
-        ("fee_parts", "<i8"),  # millionths of 1/10,000 that a commission on the value has not come to a whole with
+        ("fee_parts", "<i8"),  # millionths of 1/10,000 that commissions on the value were rounded by
     ]
 )
 
 # One of the four levels an order must pass. Totals are over everything below it, at the marks. What checks read
 # comes first.
-LEVEL = _in_lines(
+LEVEL = in_lines(
     [
         ("limit", "<i8", (MEASURED + 1,)),  # by Limit; -1 where nothing passes
         ("gross", "<i8"),  # exposure at the marks

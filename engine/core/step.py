@@ -21,9 +21,10 @@ from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
 from engine.core.reports import on_order_session, on_report, stop_when_flat
 from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
+from engine.core.routing import relax_venues
 from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
-from engine.core.targets import cancel_working, work_instrument, work_target
+from engine.core.targets import cancel_working, expect, work_instrument, work_target
 
 LAST_MARKET_DATA = int(Kind.STATUS)
 QUOTE = int(Kind.QUOTE)
@@ -53,6 +54,7 @@ RUNNING, PAUSED = int(StrategyState.RUNNING), int(StrategyState.PAUSED)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
 KERNEL_FAULT, KERNEL_HUNG = int(Anomaly.KERNEL_FAULT), int(Anomaly.KERNEL_HUNG)
+FIRST_OUTPUT, UNKNOWN_VENUE = int(Kind.ORDER_NEW), int(Anomaly.UNKNOWN_VENUE)
 TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
 NO_PERSON, ACTION_REFUSED = int(Anomaly.NO_PERSON), int(Anomaly.ACTION_REFUSED)
 
@@ -66,11 +68,15 @@ def step(state, kernels, events, index, out):
     """
     event = events[index]
     kind = event.kind
-    state.emitted = 0
+    state.emitted = state.routed = 0
     state.events += 1
     state.now = event.ts_recv
+    closes = False
     wakes = state.wakes[kind] if kind != QUOTE else 0
-    if kind <= LAST_MARKET_DATA:
+    if kind < FIRST_OUTPUT and not 0 <= event.venue < state.venue_count:
+        emit_anomaly(state, out, UNKNOWN_VENUE, -1, kind, event.venue)
+        wakes = 0
+    elif kind <= LAST_MARKET_DATA:
         if 0 <= event.instrument < state.instruments:
             if on_market_data(state, out, event):
                 wakes |= state.wakes[QUOTE]
@@ -78,8 +84,11 @@ def step(state, kernels, events, index, out):
             note_message(state, event)
             work_instrument(state, out, event.instrument)
     elif kind == SESSION:
-        on_session(state, out, event)
-        on_session_health(state, event)
+        if on_session(state, out, event):
+            on_session_health(state, event)
+            closes = event.code == SESSION_CLOSE
+        else:
+            wakes = 0  # the day moves with another venue
     elif kind == STALE:
         on_stale(state, event)
     elif kind == ORDER_SESSION:
@@ -105,7 +114,7 @@ def step(state, kernels, events, index, out):
         _call_kernel(state, kernels, events, index, out, strategy)
     if kind == TIMER:
         _report_health(state, kernels, out)
-    elif kind == SESSION and event.code == SESSION_CLOSE:
+    elif closes:
         for strategy in range(len(state.slots)):
             if state.slots[strategy].state != NONE:
                 emit_equity(state, out, strategy, 1)
@@ -149,6 +158,9 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         set_strategy_state(state, out, strategy, FAULTED)
         return
     first, last = state.emitted, state.emitted + answer - 1
+    for position in range(first, last):
+        if out[position].kind == TARGET:
+            expect(state, strategy, out[position].instrument)
     for position in range(first, last):
         _complete(state, out[position], strategy)
     state.emitted = last
@@ -254,6 +266,7 @@ def _on_timer(state, out):
     """Works what a schedule has released with time alone, marks every strategy to market, keeps what is killed so, and
     says when it wants to be woken next."""
     keep_killed(state, out)
+    relax_venues(state)
     for slot in range(len(state.scheduled)):
         owner = state.scheduled[slot] - 1
         if owner >= 0:

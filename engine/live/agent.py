@@ -27,7 +27,7 @@ from engine.live.kill_watch import KillWatch
 from engine.live.link import BatchSource, Link, LinkState
 from engine.live.preparation import Preparation
 from engine.live.supervisor import Supervisor
-from engine.messages import Desired, Heartbeat, Hello, Latch, OpenBreak, Refused
+from engine.messages import Desired, Heartbeat, Hello, Latch, OpenBreak, Refused, VenueStatus
 
 log = logging.getLogger("engine.agent")
 
@@ -44,7 +44,8 @@ class Agent:
     def __init__(self, config_path: Path) -> None:
         self.config: Config = load_config(config_path)
         self.token = load_token(self.config.token_file)
-        load_account(self.config.venue.account_file)
+        for venue in self.config.venues:
+            load_account(venue.account_file)
         self.config.folder.mkdir(parents=True, exist_ok=True)
         self.supervisor = Supervisor(config_path.resolve(), self.config.folder)
         self.deployer = Deployer(Preparation(self.config))
@@ -219,7 +220,8 @@ class Agent:
             journal=self._source.reader.journal,
             build=engine_build(),
             core_pid=self.supervisor.core_pid,
-            venue=self.config.venue.name,
+            venue=self.config.venues[0].name,
+            venues=self.config.venue_names,
         )
 
     def _heartbeat(self, revision: int) -> Heartbeat:
@@ -245,6 +247,7 @@ class Agent:
             breaks=[OpenBreak(**one) for one in status["breaks"]],
             latches=[_latch(one) for one in status["latches"] if one["level"] != "armed"],
             kill_epoch=status["kill_epoch"],
+            venues=[VenueStatus(**one) for one in status["venues"]],
         )
 
 

@@ -21,7 +21,7 @@ from engine.core.adjustments import pay_dividend, split_position
 from engine.core.capacities import LOTS, VENUES
 from engine.core.carry import Carried, CarriedBreak, CarriedLatch, CarriedOrder, CarriedPosition
 from engine.core.engine import FIRM, Engine, blob
-from engine.core.events import Action, BlobType, Kind, Session
+from engine.core.events import POST_ONLY, Action, BlobType, Kind, Session, TimeInForce
 from engine.core.kill import KILLERS, KillLevel
 from engine.core.limit_names import MARK_SHIFT
 from engine.core.limit_tables import decode_bundle, decode_strategy_limits
@@ -34,7 +34,7 @@ from engine.errors import BadInput
 from engine.live.journal import Reader, Writer
 from engine.live.order_session import order_session_event
 from engine.live.pipeline import Pipeline
-from engine.live.recovery import InputState, InputTracker
+from engine.live.recovery import InputState, InputTracker, new_inputs
 from engine.live.scan import Blob, Walk
 from engine.strategies.load import load_manifest
 
@@ -44,7 +44,8 @@ EARLIER = "journal-"  # folders of journals that were replaced, named by the jou
 SHIPPED = "shipped"  # a file there: the control plane has committed all of it
 UNFINISHED = "journal.new"
 OF_A_SLOT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
-OF_THE_NODE = (BlobType.INSTRUMENTS, BlobType.SETTINGS, BlobType.VENUE_FEES)
+OF_THE_NODE = (BlobType.INSTRUMENTS, BlobType.SETTINGS, BlobType.VENUE_FEES, BlobType.VENUES)
+IN_FORCE = (1 << MARK_SHIFT) - 1 & ~POST_ONLY
 _CARRIED_FIELDS = ("position", "cost", "realised", "fees", "fifo_realised")
 
 
@@ -202,6 +203,8 @@ class Estate:
             "origin": 0,
             "before": 0,
             "mark": int(record["flags"]) >> MARK_SHIFT & 3,
+            "venue": int(record["venue"]),
+            "immediate": int(int(record["flags"]) & IN_FORCE == TimeInForce.IOC),
         }
 
     def _order_replace(self, record: Any, order_id: int) -> None:
@@ -281,12 +284,12 @@ class Estate:
             order["state"] = int(OrderState.LIVE)
 
 
-def carry_over(folder: Path, journal: Path, segment_bytes: int) -> tuple[Pipeline, InputState]:
+def carry_over(folder: Path, journal: Path, segment_bytes: int) -> tuple[Pipeline, list[InputState]]:
     """Writes the new journal beside the old one, then puts it in its place; a crash in between begins again.
 
     Raises BadInput when this build cannot load a strategy that still holds something, JournalFull.
     """
-    reader, estate, inputs = Reader(journal), Estate(), InputTracker(InputState())
+    reader, estate, inputs = Reader(journal), Estate(), InputTracker(new_inputs())
     position = 0
     while len(records := reader.read(position, 1 << 18)):
         estate.take(position + 1, records)
@@ -296,7 +299,7 @@ def carry_over(folder: Path, journal: Path, segment_bytes: int) -> tuple[Pipelin
     fresh = folder / UNFINISHED
     shutil.rmtree(fresh, ignore_errors=True)
     pipeline = Pipeline(Engine(load_manifest), Writer.create(fresh, segment_bytes=segment_bytes))
-    _fill_in(pipeline, estate, carried, inputs.state)
+    _fill_in(pipeline, estate, carried, inputs.states)
     pipeline.writer.close()
     os.rename(journal, folder / f"{EARLIER}{reader.journal}")
     os.rename(fresh, journal)
@@ -308,9 +311,10 @@ def carry_over(folder: Path, journal: Path, segment_bytes: int) -> tuple[Pipelin
     )
     pipeline.writer = Writer.open(journal, segment_bytes=segment_bytes)
     # The feed is read again from the session's start: the books are not carried.
-    return pipeline, InputState(
-        order_sequence=inputs.state.order_sequence, unanswered_queries=inputs.state.unanswered_queries
-    )
+    return pipeline, [
+        InputState(order_sequence=each.order_sequence, unanswered_queries=each.unanswered_queries)
+        for each in inputs.states
+    ]
 
 
 def finish_carry_over(folder: Path, journal: Path) -> None:
@@ -343,7 +347,7 @@ def _readable(found: Blob) -> bool:
     return True
 
 
-def _fill_in(pipeline: Pipeline, estate: Estate, carried: Carried, inputs: InputState) -> None:
+def _fill_in(pipeline: Pipeline, estate: Estate, carried: Carried, inputs: list[InputState]) -> None:
     needed = {FIRM} | {row.strategy for row in carried.positions} | {row.strategy for row in carried.orders}
     order = [*OF_THE_NODE, *OF_A_SLOT]
     due = [found for key, found in estate.blobs.items() if key[0] in needed and key[1] in order and _readable(found)]
@@ -353,8 +357,6 @@ def _fill_in(pipeline: Pipeline, estate: Estate, carried: Carried, inputs: Input
         pipeline.take_blob(header, found.payload)
     payload = msgspec.json.encode(carried)
     pipeline.take_blob(blob(BlobType.CARRIED, payload, strategy=FIRM, ts=estate.last_ts), payload)
-    pipeline.take(
-        order_session_event(
-            estate.last_ts, up=False, unanswered=inputs.unanswered_queries, sequence=inputs.order_sequence
-        )
-    )
+    for venue in range(int(pipeline.engine.state["venue_count"])):
+        where = {"unanswered": inputs[venue].unanswered_queries, "sequence": inputs[venue].order_sequence}
+        pipeline.take(order_session_event(estate.last_ts, up=False, venue=venue, **where))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.configuration import Account, host_and_port, read_configuration
+from engine.core.capacities import MARKETS
 from engine.core.events import PRICE_SCALE
 from engine.errors import BadInput
 
@@ -22,11 +23,14 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_after: int = 20_000  # messages missing from which on the books are taken from a snapshot instead
     adding_fee: int = 0  # 1/10,000 of the currency a share that adds liquidity; negative is a rebate
     taking_fee: int = 0
+    dark: bool = False  # takes midpoint orders, and displays nothing
+    latency_ns: int = 0  # one way, as far as it is known: of equal offers the nearer venue's is taken
+    min_qty: int = 1  # its least order
 
     @property
     def itch_addresses(self) -> dict[str, tuple[str, int]]:
         """Where each line arrives, line A first, by the name of its setting. Raises BadInput ``bad_address``."""
-        bound = {"venue.itch_bind": self.itch_bind, "venue.itch_bind_b": self.itch_bind_b}
+        bound = {f"{self.name}.itch_bind": self.itch_bind, f"{self.name}.itch_bind_b": self.itch_bind_b}
         return {field: host_and_port(text, field, least=0) for field, text in bound.items() if text is not None}
 
 
@@ -46,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     var: str
     link: str
     token_file: str
-    venue: VenueConfig
+    venues: list[VenueConfig]  # in the order that orders, limits and fees know them by: new ones come behind
     symbols: list[str]
     history: str
     mode: str = "polite"  # or "busy": the core never sleeps
@@ -58,8 +62,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbol_changes: dict[str, str] = {}  # old name to the one in ``symbols``: the instrument stays what it is
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows
+    hang_after_ms: int = 1_000  # wall time after which a venue that does not answer an order is left out
     snapshot_records: int = 1_000_000  # journal records between two snapshots
     segment_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def venue_names(self) -> list[str]:
+        return [venue.name for venue in self.venues]
 
     @property
     def folder(self) -> Path:
@@ -92,9 +101,13 @@ def load_config(path: Path | str) -> Config:
         raise BadInput("bad_config", "cpu", config.cpu, f"one of {sorted(os.sched_getaffinity(0))}")
     if not config.symbols or len(set(config.symbols)) != len(config.symbols):
         raise BadInput("bad_config", "symbols", config.symbols, "at least one symbol, each once")
-    _ = config.venue.itch_addresses  # raises for what is no address
-    if config.venue.snapshot_after < 1:
-        raise BadInput("bad_config", "venue.snapshot_after", config.venue.snapshot_after, "at least 1 message")
+    names = config.venue_names
+    if not 1 <= len(names) <= MARKETS or len(set(names)) != len(names) or config.venues[0].dark:
+        raise BadInput("bad_config", "venues", names, f"1 to {MARKETS} different names, the first of a lit venue")
+    for venue in config.venues:
+        _ = venue.itch_addresses  # raises for what is no address
+        if venue.snapshot_after < 1:
+            raise BadInput("bad_config", f"{venue.name}.snapshot_after", venue.snapshot_after, "at least 1 message")
     if bool(config.limits_bundle) != bool(config.limits_key):
         raise BadInput("bad_config", "limits_key", config.limits_key, "the signer's public key, and a bundle")
     return config
@@ -102,7 +115,7 @@ def load_config(path: Path | str) -> Config:
 
 def load_account(path: Path | str) -> Account:
     """The venue account. Raises BadInput."""
-    return read_configuration(path, Account, "venue.account_file")
+    return read_configuration(path, Account, "account_file")
 
 
 def load_token(path: Path | str) -> str:

@@ -18,25 +18,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from select import EPOLLIN, EPOLLOUT, epoll
+from select import EPOLLIN, epoll
 from typing import Any
 
 import numpy as np
 
 from engine import engine_build, uncollected
-from engine.core.events import EVENT, BlobType, Command, Kind, Stale, command_event, timer_event
+from engine.core.events import EVENT, BlobType, Command, Kind, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
-from engine.live.compiled_loop import Reason
-from engine.live.config import Config, load_account, load_config, read_json
-from engine.live.connection import Connection
+from engine.live.config import Config, load_account, load_config
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
-from engine.live.feed import MarketFeed, stale_event
-from engine.live.feed_lines import FeedLines
 from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
 from engine.live.loop import Loop
-from engine.live.order_session import OrderSession, order_session_event
+from engine.live.loop_records import Reason, new_market, new_session
 from engine.live.person_commands import (
     PERSONAL,
     apply_kills,
@@ -48,19 +44,17 @@ from engine.live.person_commands import (
 )
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
 from engine.live.reports import STATE_NAMES
-from engine.live.snapshot_connection import SnapshotConnection
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.venue_clock import VenueClock
+from engine.live.venue_link import VenueLink
 from engine.live.warm import warm
+from engine.protocols.feed import symbol_keys
 from engine.strategies.load import decode_manifest
 
 log = logging.getLogger("engine.core")
 
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
-RECONNECT_NS = (SECOND // 5, 2 * SECOND)
-DISCONNECT_NS = 2 * SECOND  # how long a kill that disconnects waits for its cancels
-LOOPBACK = "127.0.0.1"
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
 FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
 PR_SET_PDEATHSIG = 1
@@ -71,35 +65,35 @@ class Core:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        account = load_account(config.venue.account_file)
+        for venue in config.venues:
+            load_account(venue.account_file)  # raises before anything is compiled or opened
         with uncollected():
             warm()  # before any socket is open: who calls is answered at once, and no datagram waits
         gc.freeze()  # what is loaded by now stays, and is not looked through while trading
         self.pipeline, inputs = open_pipeline(config)
         self.engine = self.pipeline.engine
-        self.clock = VenueClock(Path(config.venue.clock_file))
+        self.clock = VenueClock(Path(config.venues[0].clock_file))
         self.clock.refresh()
         load_settings(self.pipeline, config, self.clock.speed())
-        self._tracker, self._tracked = InputTracker(replace(inputs)), self.pipeline.writer.last
+        self._tracker, self._tracked = InputTracker([replace(each) for each in inputs]), self.pipeline.writer.last
         self._snapshot_at = self._tracked
-        self.feed = MarketFeed(config.symbols, inputs, account, config.venue.snapshot_after)
-        self.orders = OrderSession(account, config.symbols, inputs)
         self._poll = epoll()
-        self._snapshots = SnapshotConnection(self.feed, self._poll)
-        self._connection: Connection | None = None
-        self._connect_at, self._backoff = 0, RECONNECT_NS[0]
-        self._retransmit: tuple[str, int] | None = None
-        self._ouch: tuple[str, int] | None = None
-        self._status_at = self._disconnect_by = 0
+        keys = symbol_keys(config.symbols)
+        market, codec = new_market(keys, len(config.venues)), new_session(keys, len(config.venues))
+        self.venues = [
+            VenueLink(number, venue, config.symbols, inputs[number], self._poll, market=market, codec=codec)
+            for number, venue in enumerate(config.venues)
+        ]
+        self._status_at = 0
         self._paused_for_room = False
         self._clients: dict[int, ControlClient] = {}
-        self._lines = FeedLines(config.venue.itch_addresses)
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        for descriptor in (*self._lines.filenos, self._control.fileno(), self._wake_read):
+        lines = [descriptor for venue in self.venues for descriptor in venue.lines.filenos]
+        for descriptor in (*lines, self._control.fileno(), self._wake_read):
             self._poll.register(descriptor, EPOLLIN)
-        lines, poll = self._lines.filenos, self._poll.fileno()
-        self.loop = Loop(self.pipeline, self.feed, self.orders, lines, poll, busy=config.mode == "busy")
+        gateways = [venue.gateway for venue in self.venues]
+        self.loop = Loop(self.pipeline, gateways, self._poll.fileno(), busy=config.mode == "busy")
         self._use_clock()
 
     # ---- the loop ----------------------------------------------------------------------------------
@@ -116,48 +110,49 @@ class Core:
         if self.config.cpu is not None:
             os.sched_setaffinity(0, {self.config.cpu})  # this thread alone
         ts = self._now()
-        # Whatever was known before this start is old: nothing trades until feed and order session have caught up.
-        self.orders.unanswered += counted_queries(self.config.folder)
-        session = order_session_event(ts, up=False, unanswered=self.orders.unanswered)
-        self._take([session, stale_event(ts, Stale.GAP)])
+        for venue in self.venues:
+            self._take(venue.begin(ts, counted_queries(self.config.folder, venue.number)))
         self._apply_latch_file()
         while not self.loop.stopped:
             self._pass()
         self._snapshot()
-        self.orders.logout(time.monotonic_ns())
+        for venue in self.venues:
+            venue.orders.logout(time.monotonic_ns())
         self._send_bytes()
 
     def _pass(self) -> None:
         """The loop until it comes back, then what it came back for."""
-        established = self._connection if self._connection is not None and self._connection.established else None
-        self.loop.connection = established.fileno if established else -1
-        self.loop.direct = established is not None and not established.waiting
+        for venue in self.venues:
+            venue.lend()
         reason = self.loop.run(self._deadline())
         self._take_up()
+        venue = self.venues[self.loop.venue]
         if reason is Reason.OTHER:
             for descriptor, events in self._poll.poll(0):
                 self._on_ready(descriptor, events)
         elif reason is Reason.PACKETS:
-            self._on_datagrams()
+            self._on_datagrams(venue)
         elif reason is Reason.SESSION:
-            self._on_session_packet()
+            self._on_session_packet(venue)
         elif reason is Reason.ORDERS_LOST:
-            self._disconnect()
+            self._take(venue.disconnect(self._now()))
         self._on_time()
 
     def _take_up(self) -> None:
         """What the loop has begun and left: bytes to send, orders that OUCH cannot hold, inputs that found no room."""
-        unsent, refused, inputs = self.loop.unsent(), self.loop.refused(), self.loop.inputs()
-        if unsent and self._connection is not None and not self._connection.send(unsent):
-            self._disconnect()
-        if len(refused) or len(inputs):
-            self._take([*self.orders.refuse(refused, self._now()), inputs])
+        refused: list[np.ndarray] = []
+        for venue in self.venues:
+            unsent = self.loop.unsent(venue.number)
+            if unsent and not venue.send_bytes(unsent):
+                refused += venue.disconnect(self._now())
+            refused += venue.orders.refuse(self.loop.refused(venue.number), self._now())
+        inputs = self.loop.inputs()
+        if refused or len(inputs):
+            self._take([*refused, inputs])
 
     def _deadline(self) -> int:
         """Steady time of what is due next."""
-        due = [self._status_at, self.feed.joiner.deadline(), self.orders.deadline()]
-        if self._connection is None:
-            due.append(self._connect_at)
+        due = [self._status_at, *(each for venue in self.venues for each in venue.deadlines())]
         due.append(time.monotonic_ns() + int(self._timer_wait() * SECOND))
         return min(each for each in due if each is not None)
 
@@ -169,11 +164,9 @@ class Core:
         return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
 
     def _on_ready(self, descriptor: int, events: int) -> None:
-        if self._connection is not None and descriptor == self._connection.fileno:
-            if events & EPOLLOUT or not self._connection.established:
-                self._on_writable()
-        elif self._snapshots.owns(descriptor):
-            self._take(self._snapshots.on_event(time.monotonic_ns(), self._now()))
+        owner = next((venue for venue in self.venues if venue.owns(descriptor)), None)
+        if owner is not None:
+            self._take(owner.on_ready(descriptor, events, self._now()))
         elif descriptor == self._control.fileno():
             self._accept()
         elif descriptor == self._wake_read:
@@ -183,30 +176,30 @@ class Core:
             self._drop(descriptor)
 
     def _on_time(self) -> None:
-        now, ts = time.monotonic_ns(), self._now()
-        self._take(self.feed.on_time(now, ts))
-        self._ask_again(now)
-        self._snapshots.on_time(now)
-        self._take(self.orders.on_time(now, ts))
-        self._check_order_session()
-        self._keep_disconnected(now)
-        if self._connection is None and now >= self._connect_at:
-            self._connect(now)
+        now = time.monotonic_ns()
+        for venue in self.venues:
+            self._on_venue_time(venue, now)
         if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
             self._take([timer_event(self._now(), int(self.engine.state["next_deadline"]))])
         if now >= self._status_at:
             self._status_at = now + STATUS_NS
             self._each_half_second()
 
+    def _on_venue_time(self, venue: VenueLink, now: int) -> None:
+        self._take(venue.feed.on_time(now, self._now()))
+        venue.ask_again(now)
+        venue.on_snapshot_time(now)
+        self._take(venue.orders.on_time(now, self._now()))
+        self._take(venue.check_session(self._now()))
+        self._keep_disconnected(venue, now)
+        self._take(venue.connect_if_due(now, self._now()))
+
     def _each_half_second(self) -> None:
         if self.clock.refresh():
             self._use_clock()
             load_settings(self.pipeline, self.config, self.clock.speed())
-        ports = read_json(self.config.venue.ports_file)
-        if ports:
-            self._retransmit = (LOOPBACK, int(ports["itch_retransmit"]))
-            self._ouch = (LOOPBACK, int(ports["ouch"]))
-            self._snapshots.address = (LOOPBACK, int(ports["glimpse"])) if "glimpse" in ports else None
+        for venue in self.venues:
+            venue.read_ports()
         self._watch_room()
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
         if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
@@ -227,95 +220,53 @@ class Core:
         return max(self.clock.session_ns(time.time_ns()), self.pipeline.last_ts)
 
     def _take(self, inputs: list[np.ndarray]) -> None:
-        """Journals and steps; what the step orders is sent, then whatever else the order session has to say."""
+        """Journals and steps; what the step orders is sent, then whatever else the order sessions have to say."""
         for events in inputs:
             self._send(self.pipeline.take(events))
         self._send_bytes()
 
     def _send(self, orders: np.ndarray) -> None:
         while len(orders):
-            refused = self.orders.send(orders, time.monotonic_ns(), self._now())
+            now, ts = time.monotonic_ns(), self._now()
+            refused = [event for venue in self.venues for event in venue.orders.send(orders, now, ts)]
             orders = np.empty(0, EVENT)
             for event in refused:
                 orders = self.pipeline.take(event)
 
     def _send_bytes(self) -> None:
-        content = self.orders.take_bytes()
-        if content and self._connection is not None and not self._connection.send(content):
-            self._disconnect()
+        for venue in self.venues:
+            if not venue.send_bytes():
+                self._take(venue.disconnect(self._now()))
 
-    def _on_datagrams(self) -> None:
+    def _on_datagrams(self, venue: VenueLink) -> None:
         ts = self._now()
-        for line, datagram in self._lines.receive(self.loop.datagrams()):
-            self._take(self.feed.on_datagram(datagram, time.monotonic_ns(), ts, line))
-        self._ask_again(time.monotonic_ns())
+        for line, datagram in venue.lines.receive(self.loop.datagrams(venue.number)):
+            self._take(venue.feed.on_datagram(datagram, time.monotonic_ns(), ts, line))
+        venue.ask_again(time.monotonic_ns())
 
-    def _ask_again(self, now: int) -> None:
-        for request in self.feed.joiner.requests(now):
-            if self._retransmit is not None:
-                self._lines.request(request, self._retransmit)
-
-    # ---- the order session -------------------------------------------------------------------------
-
-    def _connect(self, now: int) -> None:
-        self._connect_at = now + self._backoff
-        self._backoff = min(2 * self._backoff, RECONNECT_NS[1])
-        if self._ouch is None:
-            return
-        self._connection = Connection(self._ouch, self._poll)
-        if self._connection.failed:
-            self._disconnect()
-
-    def _on_writable(self) -> None:
-        assert self._connection is not None
-        was_established = self._connection.established
-        if not self._connection.on_writable():
-            self._disconnect()
-        elif self._connection.established and not was_established:
-            self.orders.connect(time.monotonic_ns())
-            self._send_bytes()
-
-    def _on_session_packet(self) -> None:
+    def _on_session_packet(self, venue: VenueLink) -> None:
         """What of the order session is neither report nor heartbeat."""
-        self._take(self.orders.receive(self.loop.packet(), time.monotonic_ns(), self._now(), self.feed.date))
-        if self.orders.up:
-            self._backoff = RECONNECT_NS[0]
-        self._check_order_session()
+        packet = self.loop.packet(venue.number)
+        self._take(venue.orders.receive(packet, time.monotonic_ns(), self._now(), venue.feed.date))
+        if venue.orders.up:
+            venue.caught_up()
+        self._take(venue.check_session(self._now()))
 
-    def _check_order_session(self) -> None:
-        """Closes a connection whose session has ended."""
-        if self._connection is not None and self._connection.established and not self.orders.connected:
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self._connect_at = time.monotonic_ns() + self._backoff
-        self._take(self.orders.lost(self._now()))
-
-    def _keep_disconnected(self, now: int) -> None:
+    def _keep_disconnected(self, venue: VenueLink, now: int) -> None:
         """A kill of the last level: the session ends once every cancel is answered, or those answers stay away."""
-        if not disconnected(self.engine.state):
-            self._disconnect_by = 0
-            return
-        if self._connection is None:
-            self._connect_at = now + RECONNECT_NS[1]  # nothing is due while nobody has re-armed it
-            return
-        self._disconnect_by = self._disconnect_by or now + DISCONNECT_NS
-        if now >= self._disconnect_by or not unacknowledged(
-            self.engine.state, "firm", 1 << 62, self.engine.instruments, self.config.venue.name
-        ):
-            self.orders.logout(now)
+        killed = disconnected(self.engine.state, venue.number)
+        waiting = self._waiting(f"venue:{venue.config.name}", 1 << 62) if killed else 0
+        if venue.keep_disconnected(now, killed, waiting):
+            venue.orders.logout(now)
             self._send_bytes()
-            self._disconnect()
+            self._take(venue.disconnect(self._now()))
 
     # ---- control -----------------------------------------------------------------------------------
 
     def _apply_latch_file(self) -> None:
         """Kills that were given while there was no core to take them; before anything is sent."""
         folder = self.config.folder
-        apply_kills(self.pipeline, read_latch_file(folder), self.config.venue.name, self._now(), self._send)
+        apply_kills(self.pipeline, read_latch_file(folder), self.config.venue_names, self._now(), self._send)
         forget_no_core(folder)
 
     def _accept(self) -> None:
@@ -340,7 +291,7 @@ class Core:
             if int(record["blob_type"]) == BlobType.MANIFEST and int(record["strategy"]) == CHOOSE_SLOT:
                 header["strategy"] = self.engine.free_slot()
         elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) in PERSONAL:
-            answer = take_person_command(self.pipeline, header, payload, self.config.venue.name, self._send)
+            answer = take_person_command(self.pipeline, header, payload, self.config.venue_names, self._send)
             self._send_bytes()
             return answer
         if not 0 <= int(record["strategy"]) < STRATEGIES:
@@ -355,11 +306,11 @@ class Core:
         return {"slot": int(record["strategy"])}
 
     def _waiting(self, scope: str, below: int) -> int:
-        return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue.name)
+        return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue_names)
 
     def status(self) -> dict[str, Any]:
         """What the agent reports and decides by."""
-        state, heard = self.engine.state, self.feed.heard_at
+        state = self.engine.state
         return {
             "pid": os.getpid(),
             "build": engine_build(),
@@ -368,14 +319,16 @@ class Core:
             "date": int(state["date"]),
             "phase": Phase(int(state["phase"])).name.lower(),
             "time": self._now(),
-            "feed_age_ms": (time.monotonic_ns() - heard) // 1_000_000 if heard else -1,
+            "feed_age_ms": max(venue.feed_age_ms() for venue in self.venues),
             "stale": bool(state["feed_stale"]),
-            "venue_connected": self.orders.up,
+            "venue_connected": any(venue.orders.up for venue in self.venues),
+            "venues": [venue.status(state["venues"][venue.number]) for venue in self.venues],
             "anomalies": int(state["anomalies"]),
             "send_ns": self.loop.send_ns(),
-            "itch_ports": self._lines.ports,
+            "send_histogram": self.loop.send_histogram(),
+            "itch_ports": [port for venue in self.venues for port in venue.lines.ports],
             "breaks": breaks_now(self.pipeline),
-            "latches": latches_now(self.pipeline, self.config.venue.name),
+            "latches": latches_now(self.pipeline, self.config.venue_names),
             "kill_epoch": int(state["kills"]["epoch"]),
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
@@ -411,9 +364,8 @@ class Core:
         while len(records := reader.read(self._tracked, 1 << 20)):
             self._tracker.take(records)
             self._tracked += len(records)
-        snapshot = Snapshot(
-            writer.journal, writer.last, engine_build(), replace(self._tracker.state), self.engine.snapshot()
-        )
+        inputs = [replace(each) for each in self._tracker.states]
+        snapshot = Snapshot(writer.journal, writer.last, engine_build(), inputs, self.engine.snapshot())
         write_snapshot(self.config.snapshots, snapshot)
         self._snapshot_at = writer.last
 

@@ -1,4 +1,4 @@
-"""The market data feed of the core: datagrams and snapshots in, events for the journal out, re-requests to send.
+"""The market data feed of one venue: datagrams and snapshots in, events for the journal out, re-requests to send.
 
 Each packet's events follow a STALE record that names the packet (session date, sequence number), so that a
 restarted core knows to the event what it has taken. A feed met in the middle is read again from its first
@@ -17,14 +17,14 @@ import numpy as np
 
 from engine.configuration import Account
 from engine.core.events import EVENT, Flag, Kind, Stale
-from engine.live.compiled_loop import DATAGRAM_BYTES, MAX_LINES, Market
+from engine.live.loop_records import Market, new_market
 from engine.live.recovery import InputState
 from engine.protocols import late_join, moldudp64
-from engine.protocols.feed import FEED, new_locate_map, set_date, symbol_keys
+from engine.protocols.feed import set_date, symbol_keys
 from engine.protocols.glimpse import Snapshot
 from engine.protocols.itch_events import decode_block
 from engine.protocols.layout import WireError
-from engine.protocols.moldudp64_inorder import LINE, place_of
+from engine.protocols.moldudp64_inorder import place_of
 from engine.protocols.moldudp64_receiver import (
     Data,
     GapFilled,
@@ -38,19 +38,21 @@ from engine.protocols.moldudp64_receiver import (
 log = logging.getLogger(__name__)
 
 GIVE_UP_NS = 1_000_000_000  # a retransmission server on the same network that is silent for so long has nothing
+SECOND = 1_000_000_000
+SILENT_NS = 3 * SECOND  # three heartbeats (MoldUDP64: one a second) that did not come
 EVENTS_AT_ONCE = 1 << 15
 STALE, SESSION, EXECUTE = int(Kind.STALE), int(Kind.SESSION), int(Kind.EXECUTE)
 STANDING = [int(kind) for kind in (Kind.ADD, Kind.EXECUTE, Kind.REDUCE, Kind.DELETE, Kind.REPLACE, Kind.STATUS)]
 
 
 def stale_event(
-    ts: int, code: Stale, *, date: int = 0, sequence: int = 0, recovered: int = 0, duplicates: int = 0
+    ts: int, code: Stale, *, venue: int = 0, date: int = 0, sequence: int = 0, recovered: int = 0, duplicates: int = 0
 ) -> np.ndarray:
-    """EVENT[1]: whether the feed is stale; with a ``sequence``, the packet whose events follow."""
+    """EVENT[1]: whether the venue's feed is stale; with a ``sequence``, the packet whose events follow."""
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
     event["instrument"] = -1
-    event["kind"] = STALE
+    event["kind"], event["venue"] = STALE, venue
     event["code"] = code
     event["date"], event["sequence"] = date, sequence
     event["recovered"], event["duplicates"] = recovered, duplicates
@@ -70,9 +72,19 @@ def standing(events: np.ndarray, phase: int) -> np.ndarray:
 
 class MarketFeed:
     """``resume`` says where the journal stands, ``account`` who may have snapshots. Wall times are of a steady clock,
-    ``ts`` of the session clock."""
+    ``ts`` of the session clock. ``market`` is what all venues of a loop share, ``venue`` the row of this one."""
 
-    def __init__(self, symbols: list[str], resume: InputState, account: Account, snapshot_after: int = 20_000) -> None:
+    def __init__(
+        self,
+        symbols: list[str],
+        resume: InputState,
+        account: Account,
+        snapshot_after: int = 20_000,
+        *,
+        venue: int = 0,
+        market: Market | None = None,
+    ) -> None:
+        self.venue, self.market = venue, market or new_market(symbol_keys(symbols), 1)
         self.joiner = late_join.LateJoiner(
             account.username,
             account.password,
@@ -81,20 +93,16 @@ class MarketFeed:
         )
         self.receiver = self.joiner.receiver
         self.heard_at = 0  # steady time of the newest datagram, 0 for none
-        self._symbols = symbol_keys(symbols)
-        self._feeds = np.zeros(1, FEED)
-        self._feed = self._feeds[0]
-        self._locates = new_locate_map()
+        self._symbols = self.market.symbols
+        self._feed = self.market.feeds[venue]
+        self._locates = self.market.locates[venue]
         self._resume: InputState | None = resume if resume.feed_date else None
         self._unpassed = resume.feed_events  # of the packet that was journaled last, events not passed over yet
         self._told_phase = 0  # of the session: the journal has this one although the feed is not as far
         self._gap = self._lost = False
+        self._silent = False  # nothing has come for SILENT_NS although the session has not ended
         self._recovered = 0  # messages journaled since the last STALE record
         self._buffer = np.zeros(EVENTS_AT_ONCE, EVENT)
-        datagrams = np.zeros((MAX_LINES, DATAGRAM_BYTES), np.uint8)
-        self.market = Market(
-            np.zeros(1, LINE), self._feeds, self._locates, self._symbols, datagrams, np.zeros(1, np.int64)
-        )
 
     @property
     def date(self) -> int:
@@ -109,13 +117,13 @@ class MarketFeed:
         """Makes the compiled loop ready (``side`` is its FEED_SIDE record): packets that continue the session plainly,
         which is nearly every one, and those that repeat it are taken there."""
         receiver = self.receiver
-        side["in_order"] = receiver.plain and not self._resume and not self._told_phase
+        side["in_order"] = receiver.plain and not self._resume and not self._told_phase and not self._silent
         side["stale_code"] = self._stale_code()
         side["recovered"], side["duplicates"] = self._recovered, receiver.untold_duplicates
         for name in ("packets", "messages", "repeats"):
             side[name] = 0
         if side["in_order"]:
-            place_of(receiver, self.market.lines)
+            place_of(receiver, self.market.lines[self.venue : self.venue + 1])
 
     def take_back(self, side: np.void) -> None:
         """Learns what the compiled loop has taken."""
@@ -129,25 +137,49 @@ class MarketFeed:
     def on_datagram(self, datagram: bytes, now: int, ts: int, line: int = 0) -> list[np.ndarray]:
         """EVENT arrays to be journaled and stepped, in order. ``line`` counts from 0: the first copy wins."""
         self.heard_at = now
-        return self._events(self.joiner.on_datagram(datagram, now, line), ts)
+        inputs = self._events(self.joiner.on_datagram(datagram, now, line), ts)
+        if self._silent:
+            log.warning("feed of venue %d is heard again", self.venue)
+            self._silent = False
+            inputs.append(self._mark(ts))
+        return inputs
 
     def on_snapshot_bytes(self, chunk: bytes, now: int, ts: int) -> list[np.ndarray]:
         """Takes bytes of the connection that ``joiner`` wanted."""
         return self._events(self.joiner.receive(chunk, now), ts)
 
     def on_time(self, now: int, ts: int) -> list[np.ndarray]:
-        return self._events(self.joiner.on_time(now), ts)
+        inputs = self._events(self.joiner.on_time(now), ts)
+        if not self._silent and self.receiver.session and self.heard_at and now - self.heard_at >= SILENT_NS:
+            log.warning("feed of venue %d: nothing was heard for %d s", self.venue, (now - self.heard_at) // SECOND)
+            self._silent = True
+            inputs.append(self._mark(ts))
+        return inputs
+
+    def deadline(self) -> int | None:
+        """Steady time at which ``on_time`` has something to do."""
+        due = self.joiner.deadline()
+        if self._silent or not self.receiver.session or not self.heard_at:
+            return due
+        silent = self.heard_at + SILENT_NS
+        return silent if due is None else min(due, silent)
 
     def _mark(self, ts: int, sequence: int = 0) -> np.ndarray:
         """The STALE record of now, before the packet ``sequence``."""
         date, duplicates = self.date if sequence else 0, self.receiver.new_duplicates()
         recovered, self._recovered = self._recovered, 0
         return stale_event(
-            ts, self._stale_code(), date=date, sequence=sequence, recovered=recovered, duplicates=duplicates
+            ts,
+            self._stale_code(),
+            venue=self.venue,
+            date=date,
+            sequence=sequence,
+            recovered=recovered,
+            duplicates=duplicates,
         )
 
     def _stale_code(self) -> Stale:
-        return Stale.GAP if self._gap or self._lost else Stale.IN_ORDER
+        return Stale.GAP if self._gap or self._lost or self._silent else Stale.IN_ORDER
 
     def _events(self, happened: list[late_join.Event], ts: int) -> list[np.ndarray]:
         inputs: list[np.ndarray] = []
@@ -179,7 +211,7 @@ class MarketFeed:
             self._feed["session"] = self._resume.session_code
         if self._resume and self._resume.forgotten:
             self._told_phase = int(self._feed["session"])
-            return [stale_event(ts, Stale.FORGET, date=self.date)]
+            return [stale_event(ts, Stale.FORGET, venue=self.venue, date=self.date)]
         return []
 
     def _turn(self, event: GapOpened | GapFilled | GapLost, ts: int) -> np.ndarray:
@@ -240,7 +272,8 @@ class MarketFeed:
             snapshot.next_sequence,
         )
         self._resume, self._told_phase, self._lost = None, 0, False
-        return [stale_event(ts, Stale.FORGET, date=self.date), events, self._mark(ts, snapshot.next_sequence)]
+        forget = stale_event(ts, Stale.FORGET, venue=self.venue, date=self.date)
+        return [forget, events, self._mark(ts, snapshot.next_sequence)]
 
     def _decode(self, block: bytes, ts: int) -> np.ndarray:
         """The block's events, EVENT[n], a copy."""

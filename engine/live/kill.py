@@ -61,7 +61,7 @@ def kill(config: Config, order: KillOrder, *, via: str, patience: float = PATIEN
     Raises BadInput for an order that means nothing here or a re-arming that is refused, CoreSilent for a re-arming that
     no core can take.
     """
-    scope, _ = scope_of(order.scope, config.symbols, config.venue.name)
+    scope, _ = scope_of(order.scope, config.symbols, config.venue_names)
     if order.level != "armed":
         checked_level(order.level, scope)
     began = time.monotonic()

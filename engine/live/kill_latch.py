@@ -4,8 +4,8 @@ One JSON object a line: a ``KillOrder``. Beside it ``core.hung``: the journal's 
 answer was ended, and the kind of input that it is. If it was ended inside that input's step, a kernel never came back:
 the next start does not call it for that input, tells the journal so (HUNG), and faults the strategy.
 
-And ``second.queries``: how many account queries a second order session has sent. Their answers stand in the account's
-stream, and the next core must not take one of them for the answer to its own.
+And ``second.queries.N``: how many account queries a second order session has sent to venue N. Their answers stand in
+the account's stream, and the next core must not take one of them for the answer to its own.
 """
 
 import os
@@ -29,17 +29,18 @@ INPUTS = frozenset(kind for kind in Kind if kind < Kind.ORDER_NEW or kind >= Kin
 _decode = msgspec.json.Decoder(KillOrder).decode
 
 
-def count_query(folder: Path) -> None:
+def count_query(folder: Path, venue: int) -> None:
     """One more, before it is sent."""
-    replace_file(folder / QUERIES_FILE, str(counted_queries(folder) + 1).encode())
+    count = counted_queries(folder, venue) + 1
+    replace_file(folder / f"{QUERIES_FILE}.{venue}", str(count).encode())
 
 
-def counted_queries(folder: Path) -> int:
+def counted_queries(folder: Path, venue: int) -> int:
     """Raises BadInput for a damaged file."""
-    path = folder / QUERIES_FILE
+    path = folder / f"{QUERIES_FILE}.{venue}"
     content = path.read_text() if path.exists() else "0"
     if not content.isdecimal():
-        raise BadInput("second_queries", QUERIES_FILE, str(path), "a whole number")
+        raise BadInput("second_queries", path.name, str(path), "a whole number")
     return int(content)
 
 
@@ -70,8 +71,8 @@ def read_latch_file(folder: Path) -> list[KillOrder]:
 
 def forget_no_core(folder: Path) -> None:
     """What was given and sent without a core is journaled."""
-    for name in (LATCH_FILE, QUERIES_FILE):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / LATCH_FILE, *folder.glob(f"{QUERIES_FILE}.*")):
+        path.unlink(missing_ok=True)
 
 
 def note_hang(folder: Path, journal: Path) -> Hang | None:

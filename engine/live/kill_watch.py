@@ -56,7 +56,7 @@ class KillWatch:
         if status is None:
             return 0
         try:
-            key = list(scope_of(order.scope, self._config.symbols, self._config.venue.name))
+            key = list(scope_of(order.scope, self._config.symbols, self._config.venue_names))
         except BadInput:
             return order.epoch  # a symbol or a venue that this node does not trade
         return max((latch["epoch"] for latch in status["latches"] if latch["key"] == key), default=0)

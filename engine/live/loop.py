@@ -1,15 +1,18 @@
 """The compiled loop with what Python lends it: sockets, buffers, and where the sessions stand."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine.core.events import EVENT
 from engine.core.state import OUTPUTS
-from engine.live.compiled_loop import LOOP, Clock, Journal, Machine, Reason, new_ready, serve
+from engine.live.compiled_loop import serve
 from engine.live.feed import MarketFeed
 from engine.live.journal import words_of
+from engine.live.loop_records import LOOP, Clock, Journal, Machine, Reason, new_ready
 from engine.live.order_session import OrderSession
 from engine.live.pipeline import Pipeline
 from engine.live.segment import observe, publish
@@ -19,24 +22,33 @@ NEVER = np.iinfo(np.int64).max
 NO_CLOCK = np.array([NEVER], np.int64), np.zeros(1, np.int64)  # session time stands still at 0
 
 
+@dataclass
+class Gateway:
+    """What of one venue the loop serves. ``lines`` are the descriptors of its feed's sockets."""
+
+    feed: MarketFeed
+    orders: OrderSession
+    lines: list[int]
+    connection: int = -1  # descriptor of the order session's connection, -1 while there is none
+    direct: bool = True  # whether nothing waits for room in its socket
+
+
 class Loop:
     """``run`` serves what is plainly next and comes back for the rest, which stands here until it is taken.
 
-    ``lines`` are the descriptors of the feed's sockets, ``poll`` that of the epoll in which all sockets are. ``busy``
-    asks the sockets again and again instead of sleeping until one is ready.
+    ``poll`` is the descriptor of the epoll in which all sockets are. ``busy`` asks the sockets again and again instead
+    of sleeping until one is ready. Feeds and order sessions of all ``gateways`` share one `Market` and one `Session`.
     """
 
-    def __init__(
-        self, pipeline: Pipeline, feed: MarketFeed, orders: OrderSession, lines: list[int], poll: int, *, busy: bool
-    ) -> None:
-        self.connection = -1  # descriptor of the order session's connection, -1 while there is none
-        self.direct = True  # whether nothing waits for room in its socket
-        self._pipeline, self._feed, self._orders = pipeline, feed, orders
+    def __init__(self, pipeline: Pipeline, gateways: Sequence[Gateway], poll: int, *, busy: bool) -> None:
+        self.gateways, self._pipeline = list(gateways), pipeline
+        self._market, self._session = self.gateways[0].feed.market, self.gateways[0].orders.codec
         self._record = np.zeros(1, LOOP)
         self._loop = self._record[0]
-        self._loop["epoll"], self._loop["busy"] = poll, busy
-        side = self._loop["feed"]
-        side["lines"], side["descriptors"][: len(lines)], side["held"] = len(lines), lines, -1
+        self._loop["epoll"], self._loop["busy"], self._loop["venues"] = poll, busy, len(self.gateways)
+        for side, gateway in zip(self._loop["feeds"], self.gateways, strict=False):
+            lines = gateway.lines
+            side["lines"], side["descriptors"][: len(lines)], side["held"] = len(lines), lines, -1
         inputs, engine = np.zeros(INPUTS, EVENT), pipeline.engine
         self._machine = Machine(
             engine.record,
@@ -46,7 +58,7 @@ class Loop:
             engine.outputs,
             pipeline.out_words,
             pipeline.orders,
-            np.zeros(OUTPUTS, EVENT),
+            np.zeros((len(self.gateways), OUTPUTS), EVENT),
         )
         self._stop, self._ready, self._times = np.zeros(1, np.uint64), new_ready(), np.zeros(2, np.int64)
         self.set_clock(*NO_CLOCK)
@@ -56,47 +68,54 @@ class Loop:
         self._clock = Clock(wall_knots, session_knots, self._times)
 
     def run(self, deadline: int) -> Reason:
-        """Serves until the steady time ``deadline`` at the latest; says why it came back.
+        """Serves until the steady time ``deadline`` at the latest; says why it came back, ``venue`` for which one.
 
-        What has been read and not taken is then to be asked for: `unsent`, `refused` and `inputs`, in this order,
-        before anything else is journaled or sent; and `datagrams` or `packet`.
+        What has been read and not taken is then to be asked for: of each venue `unsent` and `refused`, then `inputs`,
+        in this order, before anything else is journaled or sent; and `datagrams` or `packet`.
         """
         reason = serve(*self.lend(deadline))
         self.take_back()
         return Reason(reason)
 
+    @property
+    def venue(self) -> int:
+        return int(self._loop["venue"])
+
     def lend(self, deadline: int) -> tuple[Any, ...]:
         """What `serve` takes, in its order, after all that Python knows has been told."""
-        loop, orders, writer = self._loop, self._loop["orders"], self._pipeline.writer
+        loop, writer = self._loop, self._pipeline.writer
         loop["deadline"], loop["last_ts"] = deadline, self._pipeline.last_ts
         loop["wall_offset"] = time.time_ns() - time.monotonic_ns()
-        if int(orders["descriptor"]) != self.connection:
-            orders["descriptor"], orders["start"], orders["stop"] = self.connection, 0, 0
-        orders["direct"] = self.direct
-        self._feed.lend(loop["feed"])
-        self._orders.lend(orders, self._feed.date)
+        for venue, gateway in enumerate(self.gateways):
+            orders = loop["orders"][venue]
+            if int(orders["descriptor"]) != gateway.connection:
+                orders["descriptor"], orders["start"], orders["stop"] = gateway.connection, 0, 0
+            orders["direct"] = gateway.direct
+            gateway.feed.lend(loop["feeds"][venue])
+            gateway.orders.lend(orders, gateway.feed.date)
         segment = writer.segment
         journal = Journal(segment.header, segment.cells, segment.checksums, writer.cursor)
-        market, session = self._feed.market, self._orders.codec
-        return self._record, self._stop, self._ready, self._clock, self._machine, journal, market, session
+        return self._record, self._stop, self._ready, self._clock, self._machine, journal, self._market, self._session
 
     def take_back(self) -> None:
         """Learns what has been taken since ``lend``."""
         self._pipeline.last_ts = int(self._loop["last_ts"])
-        self._feed.take_back(self._loop["feed"])
-        self._orders.take_back(self._loop["orders"])
+        for venue, gateway in enumerate(self.gateways):
+            gateway.feed.take_back(self._loop["feeds"][venue])
+            gateway.orders.take_back(self._loop["orders"][venue])
 
-    def unsent(self) -> bytes:
+    def unsent(self, venue: int = 0) -> bytes:
         """Bytes for the venue that the socket did not take."""
-        orders = self._loop["orders"]
+        orders = self._loop["orders"][venue]
         start, stop = int(orders["unsent"]), int(orders["unsent_stop"])
         orders["unsent"] = orders["unsent_stop"] = 0
-        return self._orders.codec.out[start:stop].tobytes()
+        return self._session.out[venue, start:stop].tobytes()
 
-    def refused(self) -> np.ndarray:
-        """Orders (EVENT[n]) that OUCH cannot hold."""
-        count, self._loop["orders"]["refused"] = int(self._loop["orders"]["refused"]), 0
-        return self._machine.refused[:count].copy()
+    def refused(self, venue: int = 0) -> np.ndarray:
+        """Orders (EVENT[n]) for the venue that OUCH cannot hold."""
+        orders = self._loop["orders"][venue]
+        count, orders["refused"] = int(orders["refused"]), 0
+        return self._machine.refused[venue, :count].copy()
 
     def inputs(self) -> np.ndarray:
         """Inputs (EVENT[n]) that are decoded and not journaled."""
@@ -104,18 +123,16 @@ class Loop:
         self._loop["start"] = self._loop["stop"] = 0
         return self._machine.inputs[start:stop]
 
-    def datagrams(self) -> list[tuple[int, bytes]]:
+    def datagrams(self, venue: int = 0) -> list[tuple[int, bytes]]:
         """(line, datagram) of those at hand."""
-        held = self._loop["feed"]["held"]
-        found = [
-            (line, self._feed.market.datagrams[line, :size].tobytes()) for line, size in enumerate(held) if size >= 0
-        ]
+        held, at_hand = self._loop["feeds"][venue]["held"], self._market.datagrams[venue]
+        found = [(line, at_hand[line, :size].tobytes()) for line, size in enumerate(held) if size >= 0]
         held[:] = -1
         return found
 
-    def packet(self) -> bytes:
-        """The next packet of the order session; all there is where its length cannot be."""
-        orders, stream = self._loop["orders"], self._orders.codec.stream
+    def packet(self, venue: int = 0) -> bytes:
+        """The next packet of the venue's order session; all there is where its length cannot be."""
+        orders, stream = self._loop["orders"][venue], self._session.stream[venue]
         start, stop = int(orders["start"]), int(orders["stop"])
         length = int(stream[start]) << 8 | int(stream[start + 1])
         end = start + 2 + length if length else stop
@@ -124,8 +141,13 @@ class Loop:
 
     def latencies(self) -> np.ndarray:
         """Of the newest sends, from a receive's return to the send call; ns."""
-        ring = self._orders.codec.latencies
-        return ring[: min(int(self._loop["orders"]["sends"]), len(ring))].copy()
+        ring = self._session.latencies
+        return ring[: min(self.sends, len(ring))].copy()
+
+    @property
+    def sends(self) -> int:
+        """How many sends there were, to all venues."""
+        return int(self._session.sends[0])
 
     def send_ns(self) -> dict[str, int]:
         """Of `latencies`: how many sends there were in all, median and 99th percentile."""
@@ -133,10 +155,14 @@ class Loop:
         if not len(newest):
             return {"sends": 0, "p50": 0, "p99": 0}
         p50, p99 = int(newest[len(newest) // 2]), int(newest[len(newest) * 99 // 100])
-        return {"sends": int(self._loop["orders"]["sends"]), "p50": p50, "p99": p99}
+        return {"sends": self.sends, "p50": p50, "p99": p99}
+
+    def send_histogram(self) -> list[int]:
+        """Of every send since the start, by bucket of `engine.core.health_record`, to the last that is not 0."""
+        return np.trim_zeros(self._session.histogram, "b").tolist()
 
     def forget_latencies(self) -> None:
-        self._loop["orders"]["sends"] = 0
+        self._session.sends[0] = 0
 
     def stop(self) -> None:
         """Ends `run` from any thread, now and from now on."""

@@ -6,6 +6,8 @@ orders of a desk or a strategy are known from the journal alone, and are cancell
 
 import logging
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,16 +21,16 @@ from engine.live.carry_over import Estate
 from engine.live.config import Config, load_account, read_json
 from engine.live.journal import Reader
 from engine.live.kill_latch import count_query
-from engine.live.recovery import InputState, InputTracker
+from engine.live.recovery import InputTracker, new_inputs
 from engine.live.scopes import scope_of
 from engine.live.second_session import SecondSession, SessionFailed
 from engine.protocols import ouch
+from engine.protocols.ouch_events import FIRM_LETTERS
 from engine.strategies.load import decode_manifest
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-FIRM_LETTERS = 4
 TAKES = 1 << 18  # records at a time
 
 
@@ -47,47 +49,78 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the journal says: shares that are left of each order of the scope that may work, and where the stream is."""
+    """What the journal says of a venue: shares that are left of each order of the scope that may work there, and where
+    its stream is."""
 
     leaves: dict[int, int]
     order_sequence: int
 
 
+@dataclass(frozen=True)
+class _Venue:
+    """Where one venue is asked; ``give_up`` is the moment by which it has answered."""
+
+    config: Config
+    number: int
+    address: tuple[str, int]
+    account: Account
+    give_up: float
+
+    @property
+    def name(self) -> str:
+        return self.config.venues[self.number].name
+
+    def session(self, next_sequence: int) -> SecondSession:
+        count = partial(count_query, self.config.folder, self.number)
+        return SecondSession(
+            self.address, self.account, next_sequence=next_sequence, give_up=self.give_up, before_query=count
+        )
+
+
 def cancel_without_core(config: Config, scope: str, give_up: float) -> Outcome:
-    """Ends what works in ``scope``. ``give_up`` is the moment (monotonic, seconds) by which it returns."""
-    account = load_account(config.venue.account_file)
-    ports = read_json(config.venue.ports_file) or {}
-    address = (LOOPBACK, int(ports.get("ouch", 0)))
-    kind, _ = scope_of(scope, config.symbols, config.venue.name)
-    failure = ""
+    """Ends what works in ``scope``, at each venue. ``give_up`` is the moment (monotonic, seconds) by which it
+    returns."""
+    kind, key = scope_of(scope, config.symbols, config.venue_names)
+    numbers = [key] if kind is Scope.VENUE else range(len(config.venues))
+    venues = [_venue(config, number, give_up) for number in numbers]
+    failures = {}
     if kind in (Scope.FIRM, Scope.VENUE, Scope.SYMBOL):
         symbol = scope.partition(":")[2].strip() if kind is Scope.SYMBOL else ""
-        failure = _mass_cancel(config, address, account, symbol, give_up)
-    known = _read_journal(config, kind, scope)
-    try:
-        ended = _cancel_each(config, address, account, known, give_up)
-    except SessionFailed as error:
-        log.error("%s", error)
-        return Outcome(len(known.leaves), 0, failure or str(error))
-    return Outcome(len(known.leaves), ended)
+        failures = {venue.number: _mass_cancel(venue, symbol) for venue in venues}
+    before = ended = 0
+    reasons = []
+    for venue, known in zip(venues, _read_journal(config, kind, scope, numbers), strict=True):
+        before += len(known.leaves)
+        try:
+            ended += _cancel_each(venue, known)
+        except SessionFailed as error:
+            log.error("%s: %s", venue.name, error)
+            reasons.append(failures.get(venue.number) or str(error))
+    return Outcome(before, ended, "; ".join(reasons))
 
 
-def _mass_cancel(config: Config, address: tuple[str, int], account: Account, symbol: str, give_up: float) -> str:
+def _venue(config: Config, number: int, give_up: float) -> _Venue:
+    one = config.venues[number]
+    ports = read_json(one.ports_file) or {}
+    return _Venue(config, number, (LOOPBACK, int(ports.get("ouch", 0))), load_account(one.account_file), give_up)
+
+
+def _mass_cancel(venue: _Venue, symbol: str) -> str:
     """One message for all orders; why it could not be sent, "" where it was."""
     try:
-        session = _session(config, address, account, 0, give_up)
-        session.send(ouch.MassCancel(session.next_id(), account.username[:FIRM_LETTERS], symbol, appendage=()))
+        session = venue.session(0)
+        session.send(ouch.MassCancel(session.next_id(), venue.account.username[:FIRM_LETTERS], symbol, appendage=()))
         session.next_id()
         session.close()
     except SessionFailed as error:
-        log.error("mass cancel: %s", error)
+        log.error("mass cancel at %s: %s", venue.name, error)
         return str(error)
     return ""
 
 
-def _cancel_each(config: Config, address: tuple[str, int], account: Account, known: _Known, give_up: float) -> int:
+def _cancel_each(venue: _Venue, known: _Known) -> int:
     """Hears all that the journal has not, cancels what is left then; how many of the known orders have ended."""
-    session = _session(config, address, account, known.order_sequence + 1, give_up)
+    session = venue.session(known.order_sequence + 1)
     leaves = dict(known.leaves)
     next_id = _settle(session, leaves)
     for order_id in [one for one in leaves if one >= next_id]:
@@ -98,13 +131,6 @@ def _cancel_each(config: Config, address: tuple[str, int], account: Account, kno
         _settle(session, leaves)
     session.close()
     return len(known.leaves) - len(leaves)
-
-
-def _session(
-    config: Config, address: tuple[str, int], account: Account, next_sequence: int, give_up: float
-) -> SecondSession:
-    count = partial(count_query, config.folder)
-    return SecondSession(address, account, next_sequence=next_sequence, give_up=give_up, before_query=count)
 
 
 def _settle(session: SecondSession, leaves: dict[int, int]) -> int:
@@ -130,26 +156,24 @@ def _take_off(leaves: dict[int, int], order_id: int, shares: int) -> None:
             del leaves[order_id]
 
 
-def _read_journal(config: Config, kind: Scope, scope: str) -> _Known:
-    """Raises JournalDamaged."""
+def _read_journal(config: Config, kind: Scope, scope: str, venues: Iterable[int]) -> list[_Known]:
+    """Of each of ``venues``. Raises JournalDamaged."""
     try:
         reader = Reader(Path(config.journal))
     except BadInput:
-        return _Known({}, 0)
-    estate, inputs, position, began = Estate(), InputTracker(InputState()), 0, time.monotonic()
+        return [_Known({}, 0) for _ in venues]
+    estate, inputs, position, began = Estate(), InputTracker(new_inputs()), 0, time.monotonic()
     while len(records := reader.read(position, TAKES)):
         estate.take(position + 1, records)
         inputs.take(records)
         position += len(records)
     log.info("%d journal records read in %.2f s", position, time.monotonic() - began)
-    _, key = scope_of(scope, config.symbols, config.venue.name)
-    chosen = _slots(estate, kind, key)
-    leaves = {
-        order.order_id: order.qty - order.filled
-        for order in estate.carried(reader.journal).orders
-        if order.strategy in chosen and (kind is not Scope.SYMBOL or order.instrument == key)
-    }
-    return _Known(leaves, inputs.state.order_sequence)
+    _, key = scope_of(scope, config.symbols, config.venue_names)
+    chosen, leaves = _slots(estate, kind, key), defaultdict[int, dict[int, int]](dict)
+    for order in estate.carried(reader.journal).orders:
+        if order.strategy in chosen and (kind is not Scope.SYMBOL or order.instrument == key):
+            leaves[order.venue][order.order_id] = order.qty - order.filled
+    return [_Known(leaves[venue], inputs.states[venue].order_sequence) for venue in venues]
 
 
 def _slots(estate: Estate, kind: Scope, key: int) -> set[int]:

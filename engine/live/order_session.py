@@ -1,4 +1,4 @@
-"""The order session of the core: OUCH 5.0 in SoupBinTCP, without sockets.
+"""The order session with one venue: OUCH 5.0 in SoupBinTCP, without sockets.
 
 After a login the venue sends again every message behind the newest one in the journal; an account query
 follows, and its answer, which the venue queues behind all that, says that everything has come and which
@@ -13,11 +13,12 @@ import numpy as np
 from engine.configuration import Account
 from engine.core.events import EVENT, Kind
 from engine.core.state import OUTPUTS
-from engine.live.compiled_loop import FRAME_BYTES, ORDER_SIDE, SOUP_PACKET_BYTES, Session, encode_orders_of
+from engine.live.compiled_loop import encode_orders_of
+from engine.live.loop_records import ORDER_SIDE, Session, new_session
 from engine.live.recovery import InputState
 from engine.protocols import ouch
-from engine.protocols.feed import FEED, new_feed, set_date, symbol_keys
-from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report
+from engine.protocols.feed import new_feed, set_date, symbol_keys
+from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, firm_key
 from engine.protocols.soupbintcp_session import (
     ClientSession,
     EndOfSession,
@@ -32,42 +33,49 @@ log = logging.getLogger(__name__)
 
 ORDER_SESSION = int(Kind.ORDER_SESSION)
 NOT_SENT = 0xFFFF  # the reason of an order that cannot be put into a message
-STREAM_BYTES = 4 * SOUP_PACKET_BYTES
-LATENCIES = 4096  # of the newest sends, a power of two
 QUERY_PATIENCE_NS = 500_000_000  # how long an answer that was counted on may fail to come
 
 
-def order_session_event(ts: int, *, up: bool, next_id: int = 0, unanswered: int = 0, sequence: int = 0) -> np.ndarray:
+def order_session_event(
+    ts: int, *, up: bool, venue: int = 0, next_id: int = 0, unanswered: int = 0, sequence: int = 0
+) -> np.ndarray:
     """EVENT[1] of kind ORDER_SESSION; ``qty`` counts the account queries without an answer."""
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
     event["instrument"] = -1
-    event["kind"] = ORDER_SESSION
+    event["kind"], event["venue"] = ORDER_SESSION, venue
     event["code"], event["ref"] = int(up), next_id
     event["qty"], event["sequence"] = unanswered, sequence
     return event
 
 
 class OrderSession:
-    """Inputs for the journal come back from each call; only once they are journaled may ``take_bytes`` be sent."""
+    """Inputs for the journal come back from each call; only once they are journaled may ``take_bytes`` be sent.
 
-    def __init__(self, account: Account, symbols: list[str], resume: InputState) -> None:
-        self.account = account
+    ``codec`` is what all venues of a loop share, ``venue`` the row of this one."""
+
+    def __init__(
+        self,
+        account: Account,
+        symbols: list[str],
+        resume: InputState,
+        *,
+        venue: int = 0,
+        codec: Session | None = None,
+    ) -> None:
+        self.account, self.venue = account, venue
+        self.codec = codec or new_session(symbol_keys(symbols), 1)
         self.up = False
         self.sequence = resume.order_sequence
         self.unanswered = resume.unanswered_queries
-        self._symbols = symbol_keys(symbols)
-        self._feeds = np.zeros(1, FEED)
-        self._feed = self._feeds[0]
+        self._symbols = self.codec.symbols
+        self._feed = self.codec.feeds[venue]
         self._session: ClientSession | None = None
         self._next_id = 0
         self._answered_at = 0
         self._event = np.zeros(1, EVENT)
-        out = np.zeros(OUTPUTS * (FRAME_BYTES + MAX_ORDER_BYTES), np.uint8)
-        self.codec = Session(
-            self._feeds, self._symbols, np.zeros(STREAM_BYTES, np.uint8), out, np.zeros(LATENCIES, np.int64)
-        )
         self._side = np.zeros(1, ORDER_SIDE)
+        self._side["firm"] = firm_key(account.username)
         self._refused = np.zeros(OUTPUTS, EVENT)
 
     @property
@@ -85,7 +93,7 @@ class OrderSession:
         and sent, there. ``date`` is the trading date, 0 while it is not known."""
         self._follow(date)
         side["logged_in"] = self._session is not None and self._session.state is State.LOGGED_IN
-        side["up"], side["sequence"] = self.up, self._expected()
+        side["firm"], side["up"], side["sequence"] = self._side[0]["firm"], self.up, self._expected()
         side["heard_at"] = side["sent_at"] = 0
 
     def take_back(self, side: np.void) -> None:
@@ -140,18 +148,19 @@ class OrderSession:
             return []
         self._session.connection_lost()
         self._session, was_up, self.up = None, self.up, False
-        return [order_session_event(ts, up=False, unanswered=self.unanswered)] if was_up else []
+        return [order_session_event(ts, up=False, venue=self.venue, unanswered=self.unanswered)] if was_up else []
 
     def send(self, orders: np.ndarray, now: int, ts: int) -> list[np.ndarray]:
-        """Encodes what the step orders; returns a REJECTED input for each that OUCH cannot hold.
+        """Encodes what the step orders of this venue; returns a REJECTED input for each that OUCH cannot hold.
 
         Orders made while the session is down are in doubt like any other, and are resolved after the login.
         """
         side = self._side[0]
         side["up"], side["refused"] = self.up, 0
-        size = encode_orders_of(self._side, orders, len(orders), self._symbols, self.codec.out, self._refused)
+        out = self.codec.out[self.venue]
+        size = encode_orders_of(self._side, orders, len(orders), self.venue, self._symbols, out, self._refused)
         if size and self._session is not None:
-            self._session.send_packets(self.codec.out[:size].tobytes(), now)
+            self._session.send_packets(out[:size].tobytes(), now)
         return self.refuse(self._refused[: int(side["refused"])], ts)
 
     def refuse(self, orders: np.ndarray, ts: int) -> list[np.ndarray]:
@@ -192,7 +201,7 @@ class OrderSession:
             log.error("the venue goes on at message %d, %d was asked for", event.sequence, event.requested)
         self.unanswered += 1
         self._session.send_unsequenced(ouch.encode(ouch.AccountQuery()), now)
-        return [order_session_event(ts, up=False, unanswered=self.unanswered)]
+        return [order_session_event(ts, up=False, venue=self.venue, unanswered=self.unanswered)]
 
     def _report(self, event: Sequenced, now: int, ts: int) -> list[np.ndarray]:
         message = np.frombuffer(event.payload, np.uint8)
@@ -209,13 +218,13 @@ class OrderSession:
 
     def _caught_up(self, ts: int) -> np.ndarray:
         self.up, self.unanswered = True, 0
-        return order_session_event(ts, up=True, next_id=self._next_id, sequence=self.sequence)
+        return order_session_event(ts, up=True, venue=self.venue, next_id=self._next_id, sequence=self.sequence)
 
 
 def warm_codecs(symbol: str) -> None:
     """Compiles the codecs, on an order that cannot be encoded and a message that is none."""
     event, content, symbols = np.zeros(1, EVENT), np.zeros(MAX_ORDER_BYTES, np.uint8), symbol_keys([symbol])
-    encode_orders_of(np.zeros(1, ORDER_SIDE), event, 1, symbols, content, np.zeros(1, EVENT))
+    encode_orders_of(np.zeros(1, ORDER_SIDE), event, 1, 0, symbols, content, np.zeros(1, EVENT))
     decode_report(np.frombuffer(b"\0", np.uint8), 0, 1, new_feed(), symbols, event, 0)
 
 
@@ -224,7 +233,7 @@ def _not_sent(order: np.void, ts: int) -> list[np.ndarray]:
         return []
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
-    event["instrument"] = order["instrument"]
+    event["instrument"], event["venue"] = order["instrument"], order["venue"]
     event["kind"] = Kind.REJECTED
     event["order_id"], event["reason"] = order["order_id"], NOT_SENT
     return [event]

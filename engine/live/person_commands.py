@@ -5,7 +5,7 @@ those are to end (all of them from "cancel" on), ``below`` the first order id th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -26,12 +26,13 @@ PERSONAL = frozenset({Command.RESOLVE_BREAK, Command.KILL, Command.REARM})
 MS = 1_000_000
 
 Send = Callable[[np.ndarray], None]
+Venues = Sequence[str]  # names, in the engine's order
 
 
-def take_person_command(pipeline: Pipeline, header: np.ndarray, payload: bytes, venue: str, send: Send) -> dict:
+def take_person_command(pipeline: Pipeline, header: np.ndarray, payload: bytes, venues: Venues, send: Send) -> dict:
     """Journals the signature and the command (EVENT[1], stamped), sends what it causes. Raises BadInput."""
     signature = decode_signature(payload)
-    scope, key = scope_of(signature.scope, pipeline.engine.instruments, venue)
+    scope, key = scope_of(signature.scope, pipeline.engine.instruments, venues)
     command = Command(int(header[0]["command"]))
     if command is Command.RESOLVE_BREAK:
         return _resolve(pipeline, header, payload, scope, key, send)
@@ -50,7 +51,7 @@ def take_person_command(pipeline: Pipeline, header: np.ndarray, payload: bytes, 
             "rearm_refused", "persons", signature.persons, "two persons, neither of whom killed it, and a newer epoch"
         )
     answer = {"orders_before": before, "below": below, "epoch": int(header[0]["epoch"]), "level": LEVEL_NAMES[level]}
-    remaining = unacknowledged(pipeline.engine.state, signature.scope, below, pipeline.engine.instruments, venue)
+    remaining = unacknowledged(pipeline.engine.state, signature.scope, below, pipeline.engine.instruments, venues)
     asked = before if level >= KillLevel.CANCEL else remaining
     return {
         **answer,
@@ -59,12 +60,12 @@ def take_person_command(pipeline: Pipeline, header: np.ndarray, payload: bytes, 
     }
 
 
-def apply_kills(pipeline: Pipeline, orders: list[KillOrder], venue: str, ts: int, send: Send) -> None:
+def apply_kills(pipeline: Pipeline, orders: list[KillOrder], venues: Venues, ts: int, send: Send) -> None:
     """Kills of the latch file, as commands; what the engine knows already changes nothing."""
     for order in orders:
         header, payload = kill_request(order, via="latch file")
         header["ts_event"] = header["ts_recv"] = ts
-        take_person_command(pipeline, header, payload, venue, send)
+        take_person_command(pipeline, header, payload, venues, send)
 
 
 def kill_request(order: KillOrder, *, via: str) -> tuple[np.ndarray, bytes]:
@@ -127,6 +128,8 @@ def working(state: Any, scope: Scope, key: int, below: int) -> np.ndarray:
     chosen = open_ & (orders["order_id"] < below)
     if scope in (Scope.DESK, Scope.STRATEGY):
         return chosen & _strategies(state, scope, key)[orders["strategy"]]
+    if scope is Scope.VENUE:
+        return chosen & (orders["venue"] == key)
     return chosen & (orders["instrument"] == key) if scope is Scope.SYMBOL else chosen
 
 
@@ -137,28 +140,32 @@ def level_at(state: Any, scope: Scope, key: int) -> int:
     return int(found[0]["level"]) if len(found) else int(KillLevel.ARMED)
 
 
-def unacknowledged(state: Any, scope: str, below: int, symbols: list[str], venue: str) -> int:
+def unacknowledged(state: Any, scope: str, below: int, symbols: list[str], venues: Venues) -> int:
     """Orders that a kill of ``scope`` ends and that the venue has not said to be at their end."""
-    kind, key = scope_of(scope, symbols, venue)
+    kind, key = scope_of(scope, symbols, venues)
     chosen = working(state, kind, key, below)
     if level_at(state, kind, key) < KillLevel.CANCEL:
         chosen &= state["orders"]["state"] == OrderState.PENDING_CANCEL
     return int(np.count_nonzero(chosen))
 
 
-def disconnected(state: Any) -> bool:
-    """Whether a latch keeps the order session closed."""
+def disconnected(state: Any, venue: int) -> bool:
+    """Whether a latch keeps the venue's order session closed."""
+    if not int(state["kills"]["latched"]):
+        return False
     latches = state["kills"]["latches"][: int(state["kills"]["count"])]
-    return bool((latches["level"] == DISCONNECT).any()) if int(state["kills"]["latched"]) else False
+    here = (latches["scope"] != Scope.VENUE) | (latches["key"] == venue)
+    return bool((here & (latches["level"] == DISCONNECT)).any())
 
 
-def latches_now(pipeline: Pipeline, venue: str) -> list[dict[str, Any]]:
+def latches_now(pipeline: Pipeline, venues: Venues) -> list[dict[str, Any]]:
     """Every latch that there is or was, with its scope in words where they are known here."""
     state, engine = pipeline.engine.state, pipeline.engine
     manifests = [decode_manifest(manifest) for manifest in engine.manifests.values()]
     named = [f"desk:{one.desk}" for one in manifests if one.desk]
     named += [f"strategy:{one.name or one.strategy}" for one in manifests]
-    words = {scope_of(text, engine.instruments, venue): text for text in [*named, "firm", f"venue:{venue}"]}
+    named += ["firm", *(f"venue:{venue}" for venue in venues)]
+    words = {scope_of(text, engine.instruments, venues): text for text in named}
     words |= {(Scope.SYMBOL, index): f"symbol:{symbol}" for index, symbol in enumerate(engine.instruments)}
     rows = state["kills"]["latches"][: int(state["kills"]["count"])]
     return [

@@ -10,6 +10,7 @@ import numpy as np
 from engine.core.compiled import njit
 from engine.core.engine import Engine, blob_cells
 from engine.core.events import EVENT, EVENT_BYTES, Command, Kind
+from engine.core.mass_cancels import TOLD_IN_ONE
 from engine.core.state import OUTPUTS
 from engine.core.step import step
 from engine.errors import BadInput
@@ -17,6 +18,7 @@ from engine.live.journal import Writer, words_of
 from engine.live.segment import BLOB, append
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
+MASS_CANCEL = int(Kind.MASS_CANCEL)
 COMMAND, HUNG = int(Kind.COMMAND), int(Command.HUNG)
 FIRST_OUTPUT, FIRST_CONTROL = int(Kind.ORDER_NEW), int(Kind.TIMER)
 
@@ -49,11 +51,18 @@ def _copy_orders(out, emitted, orders):
     """Copies what is for the venue of the first ``emitted`` outputs to ``orders``; how many."""
     made = 0
     for position in range(emitted):
-        kind = out[position].kind
-        if kind in (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE):
+        if _is_for_the_venue(out[position]):
             orders[made] = out[position]
             made += 1
     return made
+
+
+@njit(cache=True, nogil=True)
+def _is_for_the_venue(record):
+    """Whether it has a message of its own."""
+    if record.kind == ORDER_CANCEL:
+        return record.flags != TOLD_IN_ONE
+    return record.kind in (ORDER_NEW, ORDER_REPLACE, MASS_CANCEL)
 
 
 @njit(cache=True, nogil=True)
@@ -158,8 +167,7 @@ class Pipeline:
         outputs = self.engine.apply_blob(header, payload)
         if len(outputs):
             self.writer.append(outputs)
-        kinds = outputs["kind"]
-        return outputs[np.isin(kinds, (ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE))].copy()
+        return self.orders[: _copy_orders(outputs, len(outputs), self.orders)].copy()
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -35,6 +35,8 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.BREAK: ("code", "value"),
     Kind.KILL: ("code", "scope", "ref", "epoch"),
     Kind.ORDER_CANCEL: ("order_id", "strategy"),
+    Kind.MASS_CANCEL: ("order_id",),
+    Kind.ROUTE: ("order_id", "action", "rate", "reason", "strategy"),
     Kind.SCHEDULE: ("parent_id", "due", "planned", "done", "strategy"),
     Kind.LIMIT_REJECT: ("code", "value", "level", "order_value", "strategy"),
     Kind.FILL: _ORDER,

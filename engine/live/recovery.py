@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import engine_build
+from engine.core.capacities import MARKETS
 from engine.core.engine import Engine
 from engine.core.events import Kind, Stale
 from engine.errors import BadInput
@@ -51,27 +52,39 @@ class Snapshot:
     journal: str
     record: int
     build: str
-    inputs: InputState
+    inputs: list[InputState]  # by venue
     state: bytes
 
 
+def new_inputs() -> list[InputState]:
+    """Of each venue that there can be: nothing was taken yet."""
+    return [InputState() for _ in range(MARKETS)]
+
+
 class InputTracker:
-    """Follows the inputs that name places in the venue's streams."""
+    """Follows the inputs that name places in the venues' streams; ``states`` by venue."""
 
     _MARKET = frozenset(Kind(kind) for kind in range(int(Kind.ADD), int(Kind.SESSION) + 1)) - {Kind.BAR}
     _REPORTS = frozenset(Kind(kind) for kind in range(int(Kind.ACCEPTED), int(Kind.RESTATED) + 1)) - {
         Kind.ORDER_SESSION
     }
 
-    def __init__(self, state: InputState) -> None:
-        self.state = state
+    def __init__(self, states: list[InputState]) -> None:
+        self.states = states
         self._walk = Walk(self._MARKET | self._REPORTS | {Kind.STALE, Kind.ORDER_SESSION})
 
     def take(self, records: np.ndarray) -> None:
         """Takes the records that follow those taken before."""
         chosen = records[self._walk.rows(records)]
-        self._follow_feed(chosen)
-        kinds, state = chosen["kind"], self.state
+        venues = chosen["venue"]
+        for venue, state in enumerate(self.states):
+            ours = chosen[venues == venue]
+            if len(ours):
+                self._take(state, ours)
+
+    def _take(self, state: InputState, chosen: np.ndarray) -> None:
+        self._follow_feed(state, chosen)
+        kinds = chosen["kind"]
         sessions = chosen[kinds == Kind.ORDER_SESSION]
         if len(sessions):
             newest = sessions[-1]
@@ -80,10 +93,10 @@ class InputTracker:
         if len(reports):
             state.order_sequence = max(state.order_sequence, int(reports["sequence"].max()))
 
-    def _follow_feed(self, records: np.ndarray) -> None:
+    def _follow_feed(self, state: InputState, records: np.ndarray) -> None:
         """A record that names a packet says that all before it was taken; from a FORGET to the next one of those, books
         are being filled from elsewhere, and the place in the feed stands."""
-        state, phases = self.state, records[records["kind"] == Kind.SESSION]
+        phases = records[records["kind"] == Kind.SESSION]
         if len(phases):
             state.session_date, state.session_code = int(phases[-1]["date"]), int(phases[-1]["code"])
         packets = np.flatnonzero((records["kind"] == Kind.STALE) & (records["sequence"] > 0))
@@ -109,7 +122,7 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
         "journal": snapshot.journal,
         "record": snapshot.record,
         "build": snapshot.build,
-        "inputs": asdict(snapshot.inputs),
+        "inputs": [asdict(each) for each in snapshot.inputs],
         "sha256": hashlib.sha256(body).hexdigest(),
     }
     path = folder / f"{snapshot.journal}-{snapshot.record:015d}.snapshot"
@@ -126,7 +139,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
         head = json.loads(head_line)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
             return None
-        inputs = InputState(**head["inputs"])
+        inputs = [InputState(**each) for each in head["inputs"]]
         return Snapshot(head["journal"], head["record"], head["build"], inputs, zlib.decompress(body))
     except (ValueError, KeyError, TypeError, zlib.error):
         return None
@@ -143,7 +156,7 @@ def newest_snapshot(folder: Path, journal: str, last: int) -> Snapshot | None:
 
 @dataclass(frozen=True)
 class Recovered:
-    inputs: InputState
+    inputs: list[InputState]  # by venue
     replayed: int
     from_snapshot: int  # record of the snapshot, 0 for none
     missing: np.ndarray  # outputs to be appended: the torn end took them
@@ -155,7 +168,7 @@ def recover(engine: Engine, reader: Reader, snapshots: Path, *, hung: int = 0) -
     Raises JournalDamaged, or BuildDiffers when replay makes other records than the journal holds.
     """
     snapshot = newest_snapshot(snapshots, reader.journal, reader.last)
-    start, inputs = 0, InputState()
+    start, inputs = 0, new_inputs()
     if snapshot:
         engine.restore(snapshot.state)
         start, inputs = snapshot.record, snapshot.inputs

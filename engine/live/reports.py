@@ -16,8 +16,10 @@ from engine.core.carry import decode_carried
 from engine.core.events import BlobType, Break, Kind, Restatement, Session
 from engine.core.limit_names import Level, Limit
 from engine.core.orders import OrderState
+from engine.core.router_records import Reason
 from engine.core.signature import Signature, decode_signature
 from engine.core.state import ORDERS, Anomaly, Phase, StrategyState
+from engine.core.venues import decode_venues
 from engine.live.scan import Blob, Walk
 from engine.live.scopes import LEVEL_NAMES
 from engine.messages import (
@@ -86,6 +88,7 @@ WANTED = frozenset(
         Kind.RESTATED,
         Kind.ORDER_NEW,
         Kind.ORDER_REPLACE,
+        Kind.ROUTE,
         Kind.FILL_BUSTED,
         Kind.BREAK,
         Kind.KILL,
@@ -113,6 +116,8 @@ class _Order:
     filled: int = 0
     state: str = "sent"
     before: int = 0  # executed by those it replaces
+    venue: str = ""
+    route: str = ""
 
 
 @dataclass
@@ -136,12 +141,14 @@ class Reporter:
     def __init__(self) -> None:
         self.slots: dict[int, Deployment] = {}
         self.instruments: list[str] = []
+        self.venues: list[str] = []
         self.session_date = 0
-        self.phase = Phase.CLOSED
         self.anomalies = 0
         self._walk = Walk(WANTED)
         self._signature = Signature([], "")  # of the command that was given last
         self._orders: OrderedDict[int, _Order] = OrderedDict()
+        self._phases: dict[int, Phase] = {}  # by venue
+        self._route = ""  # of the order that comes next
         self._makers: dict[int, Callable[[int, Any], list[Report]]] = {
             Kind.SESSION: self._session,
             Kind.ACCEPTED: self._accepted,
@@ -149,6 +156,7 @@ class Reporter:
             Kind.RESTATED: self._restated,
             Kind.ORDER_NEW: self._order_new,
             Kind.ORDER_REPLACE: self._order_replace,
+            Kind.ROUTE: self._routed,
             Kind.FILL_BUSTED: self._fill_busted,
             Kind.BREAK: self._break,
             Kind.KILL: self._kill,
@@ -186,6 +194,8 @@ class Reporter:
     def _blob(self, blob: Blob) -> list[Report]:
         if blob.blob_type is BlobType.INSTRUMENTS:
             self.instruments = json.loads(blob.payload)
+        elif blob.blob_type is BlobType.VENUES:
+            self.venues = [venue.name for venue in decode_venues(blob.payload)]
         elif blob.blob_type is BlobType.SYMBOL_CHANGE:
             change = json.loads(blob.payload)
             if 0 <= change["instrument"] < len(self.instruments) and change["symbol"] not in self.instruments:
@@ -225,6 +235,7 @@ class Reporter:
                 qty=order.qty,
                 parent_id=order.parent,
                 trade_date=order.trade_date,
+                venue=self.venues[order.venue] if order.venue < len(self.venues) else "",
                 filled=order.filled,
                 state=REPORTED_STATES[order.state],
             )
@@ -244,8 +255,22 @@ class Reporter:
     def _session(self, number: int, record: Any) -> list[Report]:
         if int(record["code"]) == Session.START_OF_MESSAGES:
             self.session_date = int(record["date"])
-        self.phase = PHASES.get(int(record["code"]), self.phase)
+        if int(record["code"]) in PHASES:
+            self._phases[int(record["venue"])] = PHASES[int(record["code"])]
         return []
+
+    @property
+    def phase(self) -> Phase:
+        """Of all venues together."""
+        return max(self._phases.values(), default=Phase.CLOSED)
+
+    def _routed(self, number: int, record: Any) -> list[Report]:
+        self._route = Reason(int(record["reason"])).name.lower()
+        return []
+
+    def _venue(self, record: Any) -> str:
+        venue = int(record["venue"])
+        return self.venues[venue] if 0 <= venue < len(self.venues) else ""
 
     def _order_report(self, number: int, record: Any, reason: str = "") -> list[Report]:
         order_id = int(record["order_id"])
@@ -266,6 +291,8 @@ class Reporter:
                 filled=order.filled,
                 parent_id=order.parent_id,
                 reason=reason,
+                venue=order.venue,
+                route=order.route,
             )
         ]
 
@@ -293,7 +320,10 @@ class Reporter:
             qty=qty,
             parent_id=parent_id,
             trade_date=self.session_date,
+            venue=self._venue(record),
+            route=self._route,
         )
+        self._route = ""
         return self._order_report(number, record)
 
     def _replaced(self, number: int, record: Any) -> list[Report]:
@@ -334,6 +364,7 @@ class Reporter:
             side=side_name(record["side"]),
             price=int(record["price"]),
             qty=qty,
+            venue=self._venue(record),
         )
         if order is None:
             return [fill]
@@ -360,6 +391,7 @@ class Reporter:
             side=side_name(record["side"]),
             price=int(record["price"]),
             qty=qty,
+            venue=self._venue(record),
         )
         return [bust, *self._order_report(number, record)]
 

@@ -6,7 +6,7 @@ a latch also covers what is deployed later; whether any strategy of that name is
 
 from collections.abc import Sequence
 
-from engine.core.kill import ONLY_VENUE, KillLevel, Scope
+from engine.core.kill import KillLevel, Scope
 from engine.core.signature import digest_of
 from engine.errors import BadInput
 from engine.messages import KillLevelName
@@ -23,8 +23,11 @@ LEVEL_NAMES: dict[int, KillLevelName] = {int(level): name for name, level in LEV
 EXPECTED = "firm, desk:NAME, strategy:NAME, symbol:S or venue:V"
 
 
-def scope_of(text: str, symbols: Sequence[str], venue: str) -> tuple[Scope, int]:
-    """The scope and its key. ``symbols`` in the engine's order. Raises BadInput for what this engine does not trade."""
+def scope_of(text: str, symbols: Sequence[str], venues: Sequence[str]) -> tuple[Scope, int]:
+    """The scope and its key. ``symbols`` and ``venues`` in the engine's order.
+
+    Raises BadInput for what this engine does not trade.
+    """
     kind, _, name = text.partition(":")
     name = name.strip()
     if text == "firm":
@@ -38,14 +41,14 @@ def scope_of(text: str, symbols: Sequence[str], venue: str) -> tuple[Scope, int]
             raise BadInput("unknown_symbol", "scope", name, f"one of {', '.join(list(symbols)[:20])}")
         return Scope.SYMBOL, list(symbols).index(name)
     if kind == "venue" and name:
-        if name != venue:
-            raise BadInput("unknown_venue", "scope", name, venue)
-        return Scope.VENUE, ONLY_VENUE
+        if name not in venues:
+            raise BadInput("unknown_venue", "scope", name, f"one of {', '.join(venues)}")
+        return Scope.VENUE, list(venues).index(name)
     raise BadInput("scope", "scope", text, EXPECTED)
 
 
 def checked_level(name: str, scope: Scope) -> KillLevel:
-    """Raises BadInput. Who disconnects a symbol cancels it: there is one order session for all of them."""
+    """Raises BadInput. Who disconnects a symbol cancels it: a venue has one order session for all of them."""
     level = {str(known): value for known, value in LEVELS.items()}.get(name)
     if level is None or level is KillLevel.ARMED:
         raise BadInput("level", "level", name, "pause, reduce-only, cancel, flatten or disconnect")

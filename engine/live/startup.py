@@ -6,9 +6,12 @@ import logging
 import os
 import time
 
+import msgspec
+
 from engine import engine_build
 from engine.core.engine import FIRM, Engine, blob, blob_digest
 from engine.core.events import BlobType
+from engine.core.venues import VenueTerms
 from engine.errors import BadInput
 from engine.live.carry_over import carry_over, finish_carry_over
 from engine.live.config import Config
@@ -16,7 +19,7 @@ from engine.live.journal import SUFFIX, Reader, Writer
 from engine.live.kill_latch import find_hang, forget_hang, hung_record
 from engine.live.limits import node_limits
 from engine.live.pipeline import Pipeline
-from engine.live.recovery import BuildDiffers, InputState, recover
+from engine.live.recovery import BuildDiffers, InputState, new_inputs, recover
 from engine.strategies.load import load_manifest
 
 log = logging.getLogger("engine.core")
@@ -64,7 +67,7 @@ def core_process(config: Config) -> int:
     return 0
 
 
-def open_pipeline(config: Config) -> tuple[Pipeline, InputState]:
+def open_pipeline(config: Config) -> tuple[Pipeline, list[InputState]]:
     """A new journal, or the old one recovered.
 
     A journal of another build that this one does not make again is replaced by one that carries on from it.
@@ -73,7 +76,7 @@ def open_pipeline(config: Config) -> tuple[Pipeline, InputState]:
     finish_carry_over(config.folder, config.journal)
     engine = Engine(load_manifest)
     if not any(config.journal.glob("*" + SUFFIX)):
-        return Pipeline(engine, Writer.create(config.journal, segment_bytes=config.segment_bytes)), InputState()
+        return Pipeline(engine, Writer.create(config.journal, segment_bytes=config.segment_bytes)), new_inputs()
     began = time.monotonic()
     writer = Writer.open(config.journal, segment_bytes=config.segment_bytes)
     hang = find_hang(config.folder, writer)
@@ -107,7 +110,7 @@ def open_pipeline(config: Config) -> tuple[Pipeline, InputState]:
 
 
 def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
-    """Journals instrument table, settings, fees and the node's limits where they are not what the engine has.
+    """Journals instrument table, venues, settings, fees and the node's limits where they are not what the engine has.
 
     ``speed`` is session time per wall time. Raises BadInput when the instruments are not those of the
     journal, in their order, with new ones only behind, or when the limits cannot be verified or are older ones.
@@ -117,8 +120,10 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
         "fee_per_share": config.fee_per_share,
         "timer_interval": int(config.timer_wall_ms * 1_000_000 * speed),
         "reprice_after": config.reprice_after_s * 1_000_000_000,
+        "hang_after": int(config.hang_after_ms * 1_000_000 * speed),
     }
-    fees = [[config.venue.adding_fee, config.venue.taking_fee]]
+    fees = [[venue.adding_fee, venue.taking_fee] for venue in config.venues]
+    venues = [VenueTerms(one.name, one.dark, one.latency_ns, one.min_qty) for one in config.venues]
     limits = node_limits(config, engine.limits)
     due = []
     for old, new in config.symbol_changes.items():
@@ -127,9 +132,11 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
             _take(pipeline, BlobType.SYMBOL_CHANGE, json.dumps(change).encode())
     if engine.instruments != config.symbols:
         due.append((BlobType.INSTRUMENTS, json.dumps(config.symbols).encode()))
+    if engine.venues != venues:
+        due.append((BlobType.VENUES, msgspec.json.encode(venues)))
     if any(int(engine.state[name]) != value for name, value in settings.items()):
         due.append((BlobType.SETTINGS, json.dumps(settings).encode()))
-    if [int(each) for each in engine.state["venue_fees"][0].item()] != fees[0]:
+    if engine.state["venue_fees"][: len(fees)].tolist() != [tuple(each) for each in fees]:
         due.append((BlobType.VENUE_FEES, json.dumps(fees).encode()))
     if int(engine.state["bundle"]["digest"]) != blob_digest(limits):
         due.append((BlobType.LIMITS, limits))

@@ -12,10 +12,10 @@ from engine.core.events import EVENT, Kind
 from engine.core.state import OUTPUTS
 from engine.live.feed import MarketFeed
 from engine.live.journal import Reader, Writer
-from engine.live.loop import Loop
+from engine.live.loop import Gateway, Loop
 from engine.live.order_session import OrderSession, warm_codecs
 from engine.live.pipeline import Pipeline, Replay
-from engine.live.recovery import InputState, InputTracker
+from engine.live.recovery import InputState, InputTracker, new_inputs
 from engine.live.segment import BLOCK_BYTES, BLOCK_RECORDS, HEADER_BYTES
 from engine.strategies.load import load_manifest
 from engine.strategies.registry import STRATEGIES
@@ -56,10 +56,11 @@ def warm_pipeline() -> None:
         Replay(Engine(load_manifest)).take(records)
         feed = MarketFeed([SYMBOL], InputState(), Account("", ""))
         feed.warm()
-        loop = Loop(pipeline, feed, OrderSession(Account("", ""), [SYMBOL], InputState()), [], -1, busy=False)
+        gateway = Gateway(feed, OrderSession(Account("", ""), [SYMBOL], InputState()), [])
+        loop = Loop(pipeline, [gateway], -1, busy=False)
         loop.stop()
         loop.run(0)
-        InputTracker(InputState()).take(records)
+        InputTracker(new_inputs()).take(records)
         writer.close()
         Writer.open(writer.directory, segment_bytes=size).close()
 

@@ -88,6 +88,7 @@ class Layout:
         self._struct = struct.Struct(">c" + "".join(wire.code for _, wire in self.fields))
         self.size = self._struct.size
         self._type = cls.TYPE.encode("latin-1")
+        self._encoded = [(i, name, wire) for i, (name, wire) in enumerate(self.fields) if wire.form != "int"]
         self._decoders = [(i + 1, _DECODERS[w.form]) for i, (_, w) in enumerate(self.fields) if w.form in _DECODERS]
 
     def offset(self, name: str) -> int:
@@ -108,8 +109,16 @@ class Layout:
         Raises:
             WireError: a value does not fit its field.
         """
-        values = [self._value(name, wire, getattr(message, name)) for name, wire in self.fields]
-        return self._struct.pack(self._type, *values)
+        values = [getattr(message, name) for name in self.names]
+        for index, name, wire in self._encoded:
+            values[index] = self._value(name, wire, values[index])
+        try:
+            return self._struct.pack(self._type, *values)
+        except struct.error:
+            for (name, wire), value in zip(self.fields, values, strict=True):
+                if wire.form == "int":
+                    self._value(name, wire, value)  # says which one does not fit
+            raise
 
     def _value(self, name: str, wire: Wire, value: Any) -> Any:
         if wire.form == "int":

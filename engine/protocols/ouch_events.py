@@ -7,7 +7,7 @@ packets, without framing.
 import numpy as np
 
 from engine.core.compiled import njit
-from engine.core.events import Kind, TimeInForce
+from engine.core.events import PEGGED, POST_ONLY, Kind, TimeInForce
 from engine.core.limit_names import MARK_SHIFT
 from engine.protocols.feed import UNMAPPED
 from engine.protocols.ouch import OUTBOUND_LAYOUTS, Accepted, AiqCanceled, BrokenTrade, Executed, Rejected, Replaced
@@ -16,10 +16,14 @@ from engine.protocols.unaligned import load_u16, load_u32, load_u64, store_u16, 
 ENTER_BYTES = 47  # Enter Order with an empty appendage
 REPLACE_BYTES = 40  # Replace Order, likewise
 CANCEL_BYTES = 9
-MAX_ORDER_BYTES = ENTER_BYTES
+MASS_CANCEL_BYTES = 19  # likewise
+OPTION_BYTES = 3  # a TagValue option of one letter: its length, its tag (Appendix A), the letter
+MAX_ORDER_BYTES = ENTER_BYTES + OPTION_BYTES
+PRICE_TYPE, POST_ONLY_OPTION, MIDPOINT_PEG = 6, 12, ord("M")
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
+MASS_CANCEL = int(Kind.MASS_CANCEL)
 REJECTED, ORDER_SESSION = int(Kind.REJECTED), int(Kind.ORDER_SESSION)
 REPLACED, CANCEL_REJECTED, BUST = int(Kind.REPLACED), int(Kind.CANCEL_REJECTED), int(Kind.BUST)
 IOC = int(TimeInForce.IOC)
@@ -30,6 +34,8 @@ CANCEL_REJECT = ord("I")
 ENTER_ORDER = ord("O")
 TIF_DAY, TIF_IOC = ord("0"), ord("3")
 QUERY_ANSWER = Q  # Account Query Response
+FIRM_LETTERS = 4
+EVERY_SYMBOL = int.from_bytes(b" " * 8, "big")
 
 _MINIMUM = np.zeros(256, np.int64)
 for _code, _layout in OUTBOUND_LAYOUTS.items():
@@ -63,12 +69,13 @@ REJECTED_REASON = _at(Rejected.TYPE, "reason")
 
 
 @njit(cache=True, nogil=True)
-def encode_order(events, index, symbols, out, position):
+def encode_order(events, index, symbols, firm, out, position):
     """Writes the OUCH message of the event ``events[index]`` to ``out[position:]``; returns its size in bytes.
 
     Args:
-        events: EVENT (k,); ORDER_NEW, ORDER_REPLACE and ORDER_CANCEL have messages.
+        events: EVENT (k,); ORDER_NEW, ORDER_REPLACE, ORDER_CANCEL and MASS_CANCEL have messages.
         symbols: int64 (n,), `symbol_keys` by instrument.
+        firm: `firm_key`, which a mass cancel names.
         out: uint8 (m,) with room for MAX_ORDER_BYTES.
 
     Returns 0 for another kind, an instrument that is not in `symbols`, or a value that OUCH cannot hold: the caller
@@ -79,6 +86,8 @@ def encode_order(events, index, symbols, out, position):
         return 0
     if event.kind == ORDER_CANCEL:
         return _encode_cancel(event, out, position)
+    if event.kind == MASS_CANCEL:
+        return _encode_mass_cancel(event, symbols, firm, out, position)
     if not (0 < event.qty < 1_000_000 and event.price > 0):
         return 0
     if event.kind == ORDER_REPLACE:
@@ -92,13 +101,19 @@ def encode_order(events, index, symbols, out, position):
     store_u64(out, position + 10, symbols[event.instrument])
     store_u64(out, position + 18, event.price)
     out[position + 26] = TIF_IOC if event.flags & TIME_IN_FORCE == IOC else TIF_DAY
-    out[position + 27] = Y  # visible
+    out[position + 27] = N if event.flags & PEGGED else Y  # visible
     out[position + 28] = P  # principal
     out[position + 29] = N  # no intermarket sweep
     out[position + 30] = N  # continuous market
     out[position + 31 : position + 45] = SPACE
-    store_u16(out, position + 45, 0)
-    return ENTER_BYTES
+    if not event.flags & (PEGGED | POST_ONLY):
+        store_u16(out, position + 45, 0)
+        return ENTER_BYTES
+    store_u16(out, position + 45, OPTION_BYTES)
+    out[position + 47] = OPTION_BYTES - 1
+    out[position + 48] = PRICE_TYPE if event.flags & PEGGED else POST_ONLY_OPTION
+    out[position + 49] = MIDPOINT_PEG if event.flags & PEGGED else P
+    return ENTER_BYTES + OPTION_BYTES
 
 
 @njit(cache=True)
@@ -128,6 +143,24 @@ def _encode_cancel(event, out, position):
     store_u32(out, position + 1, event.order_id)
     store_u32(out, position + 5, event.qty)
     return CANCEL_BYTES
+
+
+@njit(cache=True)
+def _encode_mass_cancel(event, symbols, firm, out, position):
+    """Mass Cancel Request (2.5), of one symbol or, without an instrument, of all."""
+    if event.instrument >= symbols.shape[0]:
+        return 0
+    out[position] = C
+    store_u32(out, position + 1, event.order_id)
+    store_u32(out, position + 5, firm)
+    store_u64(out, position + 9, symbols[event.instrument] if event.instrument >= 0 else EVERY_SYMBOL)
+    store_u16(out, position + 17, 0)
+    return MASS_CANCEL_BYTES
+
+
+def firm_key(username: str) -> int:
+    """The firm of an account, the first four characters of its name, as `encode_order` takes it."""
+    return int.from_bytes(username.encode("ascii")[:FIRM_LETTERS].ljust(FIRM_LETTERS), "big")
 
 
 @njit(cache=True)

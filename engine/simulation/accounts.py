@@ -64,6 +64,7 @@ class Now(msgspec.Struct):
 class OrderEntry:
     """All accounts of one exchange.
 
+    A ``dark`` one takes midpoint orders alone.
     ``halted`` holds the indexes of symbols that do not trade today; others are halted by their book's phase.
     """
 
@@ -75,8 +76,10 @@ class OrderEntry:
         crowd: np.record,
         record: Record,
         fees: Fees = NO_FEES,
+        *,
+        dark: bool = False,
     ) -> None:
-        self.fees = fees
+        self.fees, self._dark = fees, dark
         self.refuses = Chance(0.0, stream(0, "reject"))  # for no reason that the order gives
         self.symbols, self.accounts, self.record = symbols, accounts, record
         self.instruments = {symbol: index for index, symbol in enumerate(symbols)}
@@ -169,6 +172,8 @@ class OrderEntry:
         if instrument in self.halted or phase == matching_records.HALTED:
             return RejectReason.HALTED
         reason = why_refused(order)
+        if reason is None and self._dark and options(order).get("price_type") != "M":
+            return RejectReason.INVALID_PEG_TYPE  # its quotes are other venues'
         collecting = phase == matching_records.COLLECTING
         if reason is None and (
             order.cross_type in "OH" and not collecting or order.time_in_force == "3" and collecting
@@ -253,10 +258,12 @@ class OrderEntry:
             self.now.since_midnight, request.user_ref_num, request.firm, request.symbol, appendage=()
         )
         self._tell("mass_cancel", account, answer, None, user_ref_num=request.user_ref_num, symbol=request.symbol)
-        n = 0
-        for (owner, _), live in self._live.items():
-            if owner == account and request.symbol in ("", live.entered.symbol):
-                n = matching.reduce(self._books, live.reference, 0, self.reports, n)
+        covered = [
+            live.reference
+            for (owner, _), live in self._live.items()
+            if owner == account and request.symbol in ("", live.entered.symbol)
+        ]
+        n = int(matching.delete_each(self._books, np.array(covered, np.int64), self.reports, 0))
         self.tell_owners(n, CANCELED_BY_USER)
         return n
 
@@ -294,7 +301,7 @@ class OrderEntry:
             elif kind == matching_records.REFRESHED:
                 self._tell_refreshed(row)
             elif kind in (matching_records.DELETED, matching_records.REDUCED, matching_records.EXPIRED):
-                own_end = CANCEL_REASONS.get(Reason(int(row["reason"])))
+                own_end = CANCEL_REASONS.get(int(row["reason"]))
                 self._tell_canceled(row, own_end or reason)
 
     def _key(self, row: np.void, owner: str, tag: str) -> tuple[str, int]:

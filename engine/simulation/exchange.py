@@ -36,6 +36,7 @@ KEPT_SESSIONS = 3  # trading days whose messages can be asked for again
 QUIET_DAY_SECONDS = 2.0  # the day length for which the crowd's rates are written down
 MESSAGES_PER_SECOND = 600.0
 COLLAR = 2_000  # 1/10,000 of the touch that an order may trade through
+REPORTS_AT_ONCE = 1_024  # of several messages, before their market data leaves
 THRESHOLD_SHARE = 0.35  # of a session's deviation: about 600 messages a second from 20 symbols in days of two seconds
 
 
@@ -84,20 +85,26 @@ class Exchange:
         collar: int = COLLAR,
         halts: Sequence[Halt] = (),
         fees: Fees = NO_FEES,
+        activity: float = 1.0,
+        leader: "Exchange | None" = None,
+        dark: bool = False,
     ) -> None:
+        """``activity`` multiplies how often noise traders act; the makers stand where those of ``leader`` do. A
+        ``dark`` one takes midpoint orders alone, and tells of trades alone."""
         self.market, self.clock, self.record = market, clock, record
         symbols = market.symbols
         self.books = matching_records.matching_state(
             len(symbols), record.first_free_match_number, tick=flow.TICK, collar=collar
         )
         busy = clock.day_seconds / QUIET_DAY_SECONDS
-        self.crowd = flow.flow_state(len(symbols), seed ^ clock.dates[0], max(busy, 1.0))
+        self._leader = leader
+        self.crowd = flow.flow_state(len(symbols), seed ^ clock.dates[0], max(busy, 1.0) * activity, dark=dark)
         share = THRESHOLD_SHARE * (len(symbols) / 20 / busy * MESSAGES_PER_SECOND / messages_per_second) ** 0.5
         self._threshold_share = min(max(share, 0.02), 1.5)
-        self._wire = wire.wire_state(symbols)
+        self._wire = wire.wire_state(symbols, dark=dark)
         self._store = RetransmissionStore(max_sessions=KEPT_SESSIONS)
         self._sender: Sender | None = None
-        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record, fees)
+        self.orders = OrderEntry(symbols, accounts, self.books, self.crowd, record, fees, dark=dark)
         self.auctions = auctions
         self._crosses = Crosses(self.books, self.crowd, self._wire, self.orders, halts)
         self.phase = Phase.FINISHED if finished else Phase.WAITING
@@ -190,10 +197,16 @@ class Exchange:
         self.orders.now.open = True
         if not self.auctions:
             datagrams = self._send([self._event("Q")], wall_ns)
-            return datagrams + self._publish(flow.step(self.books, self.crowd, 0.0, 0.0, self.orders.reports), wall_ns)
-        datagrams = self._publish(flow.step(self.books, self.crowd, 0.0, 0.0, self.orders.reports), wall_ns)
+            return datagrams + self._publish(self._act(0.0, 0.0), wall_ns)
+        datagrams = self._publish(self._act(0.0, 0.0), wall_ns)
         datagrams += self._hold_auctions(OPENING, "O", wall_ns)
         return datagrams + self._send([self._event("Q")], wall_ns)
+
+    def _act(self, before: float, after: float) -> int:
+        """The crowd acts once; how many reports that makes."""
+        if self._leader is not None:
+            flow.follow(self.crowd, self._leader.crowd)
+        return int(flow.step(self.books, self.crowd, before, after, self.orders.reports))
 
     def _hold_auctions(self, which: int, cross_type: str, wall_ns: int) -> list[bytes]:
         """The crowd's orders for it, an I for each symbol, then the auction."""
@@ -214,7 +227,7 @@ class Exchange:
         datagrams = self._halt_and_resume(wall_ns)
         if self.auctions and self.clock.close_ns(self._day) - self.orders.now.ts <= IMBALANCES_BEFORE_CLOSE:
             datagrams += self._send(self._crosses.imbalances("C"), wall_ns)
-        n = flow.step(self.books, self.crowd, before, after, self.orders.reports)
+        n = self._act(before, after)
         return datagrams + self._publish(n, wall_ns)
 
     def _halt_and_resume(self, wall_ns: int) -> list[bytes]:
@@ -232,7 +245,7 @@ class Exchange:
         opened, closes = self.clock.open_wall_ns(self._day), self.clock.close_wall_ns(self._day)
         before = min(self._step * STEP_NS / (closes - opened), 1.0)
         self._set_time(self.clock.close_ns(self._day))
-        datagrams = self._publish(flow.step(self.books, self.crowd, before, 1.0, self.orders.reports), wall_ns)
+        datagrams = self._publish(self._act(before, 1.0), wall_ns)
         if self.auctions:
             datagrams += self._hold_auctions(CLOSING, "C", wall_ns)
         self.orders.now.open = False
@@ -255,14 +268,28 @@ class Exchange:
     # ---- messages ----------------------------------------------------------------------------------
 
     def on_order(self, account: str, payload: bytes, wall_ns: int) -> list[bytes]:
-        """Handles an account's OUCH message after all that was due before it; returns datagrams."""
+        """``on_orders`` of one."""
+        return self.on_orders([(account, payload)], wall_ns)
+
+    def on_orders(self, messages: Sequence[tuple[str, bytes]], wall_ns: int) -> list[bytes]:
+        """Handles (account, OUCH message) in turn, after all that was due before; returns datagrams.
+
+        All that they cause is recorded in one write, and before anything of it is sent.
+        """
         datagrams = self.on_time(wall_ns)
         if self.orders.now.open:
             self._set_time(self.clock.session_ns(wall_ns))
-            self._watch_match_numbers()
-        n = self.orders.on_message(account, payload)
-        if n:
-            wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
+        unsent = 0  # reports since the last packet was cut
+        for account, payload in messages:
+            if self.orders.now.open:
+                self._watch_match_numbers()
+            n = self.orders.on_message(account, payload)
+            if unsent and unsent + n > REPORTS_AT_ONCE:
+                datagrams += self._packets(wall_ns)
+                unsent = 0
+            if n:
+                wire.encode(self._wire, self.orders.now.since_midnight, self.orders.reports, n)
+                unsent += n
         self.record.commit()
         return datagrams + self._packets(wall_ns)
 

@@ -9,6 +9,10 @@ really ended and wanders as much as that symbol really did. Around it, per symbo
 - an informed trader takes quotes that the fundamental has passed;
 - noise traders send small immediate orders and small resting ones, which they take back again.
 
+Where there are several venues, one crowd leads: the makers of the others stand where its makers do, so that what the
+venues display fits together. At a dark venue the makers' ladder is the quote of the displayed venues as that venue sees
+it: nobody can trade with it, and noise traders leave midpoint orders there.
+
 Nobody sees who owns an order: an account's orders rest in the book, are traded with and move the maker like any other.
 
 Random numbers come from a splitmix64 generator (Steele, Lea, Flood 2014) that is part of the state, so a seed and the
@@ -32,6 +36,7 @@ from engine.simulation.matching_records import (
     INSTRUMENTS,
     LIMIT,
     MARKET,
+    MIDPOINT,
     NEW_ORDER,
     NONE,
     RESTED,
@@ -67,6 +72,7 @@ AGENTS = np.dtype(
         ("variance", "<f8"),  # of the log price over one whole session
         ("threshold", "<f8"),  # how far the fundamental may leave the maker's centre behind, log
         ("centre", "<f8"),  # what the maker's ladder stands around, log; 0 before the first
+        ("wanted", "<f8"),  # where the leader's stands
         ("inventory", "<f8"),  # the maker's, shares
         ("ladder", "<i8", (2, LADDER)),  # references; bids, asks; 0: not in the book
         ("noise", "<i8", (NOISE_ORDERS,)),
@@ -77,18 +83,21 @@ FLOW = np.dtype(
         ("random", "<u8"),
         ("symbols", "<i8"),
         ("activity", "<f8"),  # multiplies how often noise traders act
+        ("follows", "<i8"),  # 1: `follow` says where the makers stand
+        ("dark", "<i8"),
         ("new", NEW_ORDER),  # the order that an agent is about to enter
         ("agents", AGENTS, (INSTRUMENTS,)),
     ]
 )
 
 
-def flow_state(symbols: int, seed: int, activity: float = 1.0) -> np.record:
+def flow_state(symbols: int, seed: int, activity: float = 1.0, *, dark: bool = False) -> np.record:
     """A crowd for ``symbols`` books; ``activity`` 1 suits a session of two seconds."""
     state = np.zeros(1, FLOW)
     state["activity"] = activity
     state["random"] = seed
     state["symbols"] = symbols
+    state["dark"] = dark
     state["new"]["owner"] = CROWD
     state["new"]["display"] = EVERYTHING
     return state[0]
@@ -116,6 +125,13 @@ def start_day(
     agents["variance"] = deviations**2
     agents["threshold"] = np.maximum(threshold_share * deviations, 0.0004)
     flow["agents"][:symbols] = agents
+
+
+def follow(flow: np.record, leader: np.record) -> None:
+    """Before a step: the makers will stand where the leader's do after its own."""
+    flow["follows"] = 1
+    ours, theirs = flow["agents"], leader["agents"]
+    ours["fundamental"], ours["wanted"] = theirs["fundamental"], theirs["centre"]
 
 
 @njit(cache=True)
@@ -247,8 +263,9 @@ def _make_market(books, flow, instrument, threshold, reports, n):
     worth = agent.inventory * math.exp(agent.fundamental) / 10_000.0
     skew = max(-MAX_SKEW, min(MAX_SKEW, worth * SKEW_PER_CURRENCY))
     agent.inventory *= INVENTORY_KEPT
-    wanted = agent.fundamental - skew
-    if agent.centre == 0.0 or abs(wanted - agent.centre) >= threshold:
+    wanted = agent.wanted if flow.follows else agent.fundamental - skew
+    moved = wanted != agent.centre if flow.follows else abs(wanted - agent.centre) >= threshold
+    if agent.centre == 0.0 or moved:
         # The side that moves away goes first, or the ladder would trade with itself.
         first = -1 if wanted > agent.centre else 1
         agent.centre = wanted
@@ -287,7 +304,8 @@ def _trade_noise(books, flow, instrument, reports, n):
 
 @njit(cache=True)
 def _quote_noise(books, flow, instrument, reports, n):
-    """Takes a resting noise order back, or rests one at the best price, a tick better where there is room."""
+    """Takes a resting noise order back, or rests one at the best price, a tick better where there is room; at the
+    midpoint of a dark venue."""
     slot = np.int64(_uniform(flow) * NOISE_ORDERS)
     reference = flow.agents[instrument].noise[slot]
     if reference:
@@ -299,6 +317,11 @@ def _quote_noise(books, flow, instrument, reports, n):
     if (other - own) * side > TICK and _uniform(flow) < 0.3:
         own += side * TICK
     qty = _shares(NOISE_NOTIONAL * (0.5 + _uniform(flow)), own)
+    if flow.dark:
+        flow.new.kind, flow.new.display = MIDPOINT, 0
+        n = _rest(books, flow, instrument, side, 0, qty, NOISE_TAG + slot, reports, n)
+        flow.new.kind, flow.new.display = LIMIT, EVERYTHING
+        return n
     return _rest(books, flow, instrument, side, own, qty, NOISE_TAG + slot, reports, n)
 
 
@@ -314,19 +337,21 @@ def step(books, flow, before, after, reports):
         agent = flow.agents[instrument]
         if not agent.active:
             continue
-        _advance(flow, agent, before, after)
+        if not flow.follows:
+            _advance(flow, agent, before, after)
         if books.phase[instrument] == HALTED:
             continue
         if before < after < 1.0:
-            n = _trade_informed(books, flow, instrument, reports, n)
             share = (after - before) * flow.activity
-            if _uniform(flow) < NOISE_TRADES * share:
+            if not flow.dark:
+                n = _trade_informed(books, flow, instrument, reports, n)
+            if not flow.dark and _uniform(flow) < NOISE_TRADES * share:
                 n = _trade_noise(books, flow, instrument, reports, n)
             if _uniform(flow) < NOISE_QUOTES * share:
                 n = _quote_noise(books, flow, instrument, reports, n)
         threshold = agent.threshold if after < 1.0 else 0.0002
         n = _make_market(books, flow, instrument, threshold, reports, n)
-        if after >= 1.0:
+        if after >= 1.0 and not flow.dark:
             n = _trade_noise(books, flow, instrument, reports, n)
     return n
 

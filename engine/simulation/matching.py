@@ -266,6 +266,14 @@ def delete(state, reference, reports, n):
 
 
 @njit(cache=True)
+def delete_each(state, references, reports, n):
+    """``delete`` of each of ``references``, int64[k], in their order."""
+    for index in range(len(references)):
+        n = delete(state, references[index], reports, n)
+    return n
+
+
+@njit(cache=True)
 def _delete_queue(state, queue, reports, n):
     while queue.head != NONE and len(reports) - n >= LEAST_ROOM:
         n = delete(state, state.orders[queue.head].reference, reports, n)

@@ -41,7 +41,7 @@ HARMLESS = {"firm", "customer_type", "group_id", "shares_located", "locate_broke
 UNDERSTOOD = HARMLESS | {"min_qty", "max_floor", "price_type", "post_only", "aiq_strategy"}
 CANCELED_BY_USER, CANCELED_IMMEDIATE, CANCELED_TIMEOUT, CANCELED_SYSTEM = "U", "I", "T", "Z"
 # Appendix B: why an order has ended by itself.
-CANCEL_REASONS = {
+CANCEL_REASONS: dict[int, str] = {
     Reason.IMMEDIATE: CANCELED_IMMEDIATE,
     Reason.UNFILLED: CANCELED_IMMEDIATE,
     Reason.MINIMUM: CANCELED_IMMEDIATE,

@@ -12,7 +12,7 @@ match number that no execution has reached yet: numbers are reserved in blocks, 
 import os
 import secrets
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,10 +24,10 @@ from engine.files import replace_file
 MATCH_NUMBER_BLOCK = 1_000_000
 TAKES_USER_REF_NUM = {"order", "reject", "replace", "mass_cancel", "disable", "enable"}
 MATCH_NUMBER_MARGIN = 200_000  # more executions than one step or one order can make
-RECENT = 4_096  # messages of a stream kept in memory
+RECENT = 1 << 15  # messages of a stream kept in memory: more than a mass cancel of all that can work
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One line. ``price`` in 1/10,000, ``qty`` in shares, ``ts`` ns UTC on the session clock."""
 
     type: str  # order, execution, cancel, reject, replace, modify, restated, mass_cancel, disable, enable, system, ...
@@ -54,7 +54,7 @@ class State(msgspec.Struct):
     next_match_number: int = 1
 
 
-class Working(msgspec.Struct):
+class Working(msgspec.Struct, gc=False):
     """What the record knows about an order that has not come to its end."""
 
     account: str
@@ -126,6 +126,7 @@ class Record:
         for account in accounts:
             self._stream(account)
         self._pending: list[tuple[Entry, bytes]] = []
+        self._pending_of: Counter[str] = Counter()
         self._length = 0
         self._load()
         self.reserve_match_numbers(self.state.next_match_number)
@@ -136,7 +137,10 @@ class Record:
         return State(session=secrets.token_hex(5))
 
     def _stream(self, account: str) -> Stream:
-        return self.streams.setdefault(account, Stream(self.state.session, self._file))
+        found = self.streams.get(account)
+        if found is None:
+            found = self.streams[account] = Stream(self.state.session, self._file)
+        return found
 
     def _load(self) -> None:
         for place, line in self._whole_lines():
@@ -175,17 +179,18 @@ class Record:
     def add(self, entry: Entry) -> None:
         """Takes ``entry`` into the next ``commit``. Its ``sequence`` must be ``next_sequence`` of its account."""
         self._pending.append((entry, _encode(entry) + b"\n"))
+        self._pending_of[entry.account] += 1
 
     def next_sequence(self, account: str) -> int:
         """The number of the next message to ``account``, the ones not committed yet counted in."""
-        pending = sum(entry.account == account for entry, _ in self._pending)
-        return self.streams[account].next_sequence + pending
+        return self.streams[account].next_sequence + self._pending_of[account]
 
     def commit(self) -> None:
         """Writes what was added, in one call; only then do the streams show it."""
         if not self._pending:
             return
         pending, self._pending = self._pending, []
+        self._pending_of.clear()
         lines = b"".join(line for _, line in pending)
         written = 0
         while written < len(lines):

@@ -52,11 +52,14 @@ class OrderConnection(asyncio.Protocol):
             (self.transport.pause_reading if paused else self.transport.resume_reading)()
 
     def data_received(self, chunk: bytes) -> None:
+        orders: list[bytes] = []
         for event in self.session.receive(chunk, time.monotonic_ns()):
             if isinstance(event, soup.Unsequenced):
-                self._server.on_order(self.session.username, event.payload)
+                orders.append(event.payload)
             else:
                 self._on_event(event)
+        if orders:
+            self._server.on_orders(self.session.username, orders)
         self.flush()
 
     def on_time(self, now: int) -> None:
@@ -68,11 +71,12 @@ class OrderConnection(asyncio.Protocol):
         """Sends what the account's stream has that the client has not, as far as the client keeps up."""
         if self.transport is None or self.transport.is_closing():
             return
-        if self.transport.get_write_buffer_size() < UNSENT_BYTES:
-            self.session.pump(time.monotonic_ns())
-        out = self.session.take()
-        if out:
-            self.transport.write(out)
+        more = True
+        while more:
+            more = self.transport.get_write_buffer_size() < UNSENT_BYTES and self.session.pump(time.monotonic_ns())
+            out = self.session.take()
+            if out:
+                self.transport.write(out)
         if self.session.state is soup.State.CLOSED:
             self.transport.close()
 
@@ -131,7 +135,8 @@ class Server:
         self._wanted = {"port_itch": port_itch, "port_ouch": port_ouch, "port_glimpse": port_glimpse}
         self._feed: asyncio.DatagramTransport | None = None
         self._housekeeping_at = 0
-        self._failure: BaseException | None = None
+        self._listeners: list[asyncio.Server] = []
+        self.first: Server | None = None  # whose market moves before this one's
 
     def knows(self, username: str, password: str) -> bool:
         expected = self._passwords.get(username)
@@ -148,40 +153,34 @@ class Server:
                 if connection.transport is not None:
                     connection.transport.abort()
 
-    def on_order(self, account: str, payload: bytes) -> None:
-        datagrams = self.venue.on_order(account, payload, time.time_ns())
+    def _before_others(self) -> None:
+        """What the leading venue has due comes first."""
+        if self.first is not None and self.first.venue.deadline() <= time.time_ns():
+            self.first.turn()
+
+    def on_orders(self, account: str, payloads: list[bytes]) -> None:
+        self._before_others()
+        datagrams = self.venue.on_orders(account, payloads, time.time_ns())
         self._flush_orders()
         self._send(datagrams)
 
-    async def serve(self, stop: asyncio.Event, ready: Callable[[dict[str, int]], None]) -> None:
-        """Opens the ports (written to ``ports.json``), calls ``ready`` with them, and serves until ``stop`` is set.
-
-        Raises ``BadInput`` for a port that is taken.
-        """
-        loop = asyncio.get_running_loop()
-        listeners = await self._open_ports(loop)
+    async def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Opens the ports and writes them to ``ports.json``. Raises ``BadInput`` for a port that is taken."""
+        self._listeners = await self._open_ports(loop)
         lines = {line: [f"{host}:{port}" for host, port in receivers] for line, receivers in self._lines.items()}
         replace_file(self.directory / "ports.json", json.dumps(self.ports | lines).encode())
-        ready(self.ports)
-        ticking = loop.create_task(self._tick())
-        stopping = loop.create_task(stop.wait())
-        try:
-            await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if ticking.done():
-                ticking.result()
-        finally:
-            ticking.cancel()
-            stopping.cancel()
-            for listener in listeners:
-                listener.close()
-            for snapshot in list(self.snapshots):
-                snapshot.close()
-            for connection in list(self.connections):
-                connection.flush()
-                if connection.transport is not None:
-                    connection.transport.close()
-            if self._feed is not None:
-                self._feed.close()
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for snapshot in list(self.snapshots):
+            snapshot.close()
+        for connection in list(self.connections):
+            connection.flush()
+            if connection.transport is not None:
+                connection.transport.close()
+        if self._feed is not None:
+            self._feed.close()
 
     async def _open_ports(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Server]:
         name = "port_itch"
@@ -208,21 +207,19 @@ class Server:
         }
         return [orders, snapshots]
 
-    async def _tick(self) -> None:
-        while True:
-            delay = (self.venue.deadline() - time.time_ns()) / SECOND
-            await asyncio.sleep(min(max(delay, 0.0), HOUSEKEEPING_NS / SECOND))
-            datagrams = self.venue.on_time(time.time_ns())
-            self._let_connections_suffer()
-            self._flush_orders()
-            self._send(datagrams)
-            now = time.monotonic_ns()
-            if now - self._housekeeping_at >= HOUSEKEEPING_NS:
-                self._housekeeping_at = now
-                for connection in () if self.hangs else list(self.connections):
-                    connection.on_time(now)
-                for snapshot in list(self.snapshots):
-                    snapshot.on_time(now)
+    def turn(self) -> None:
+        """Everything that is due."""
+        datagrams = self.venue.on_time(time.time_ns())
+        self._let_connections_suffer()
+        self._flush_orders()
+        self._send(datagrams)
+        now = time.monotonic_ns()
+        if now - self._housekeeping_at >= HOUSEKEEPING_NS:
+            self._housekeeping_at = now
+            for connection in () if self.hangs else list(self.connections):
+                connection.on_time(now)
+            for snapshot in list(self.snapshots):
+                snapshot.on_time(now)
 
     def _let_connections_suffer(self) -> None:
         """The venue's faults, as far as they are the order connections'."""
@@ -248,3 +245,37 @@ class Server:
             for datagram in self.venue.on_line(line, datagrams):
                 for receiver in receivers:
                     self._feed.sendto(datagram, receiver)
+
+
+async def serve(servers: Sequence[Server], stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Opens the ports of all venues, calls ``ready``, and serves until ``stop`` is set. The first one's market leads.
+
+    Raises ``BadInput`` for a port that is taken.
+    """
+    loop = asyncio.get_running_loop()
+    opened: list[Server] = []
+    try:
+        for server in servers:
+            await server.open(loop)
+            opened.append(server)
+            server.first = servers[0] if server is not servers[0] else None
+        ready()
+        ticking, stopping = loop.create_task(_tick(servers)), loop.create_task(stop.wait())
+        try:
+            await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if ticking.done():
+                ticking.result()
+        finally:
+            ticking.cancel()
+            stopping.cancel()
+    finally:
+        for server in opened:
+            server.close()
+
+
+async def _tick(servers: Sequence[Server]) -> None:
+    while True:
+        delay = (min(server.venue.deadline() for server in servers) - time.time_ns()) / SECOND
+        await asyncio.sleep(min(max(delay, 0.0), HOUSEKEEPING_NS / SECOND))
+        for server in servers:
+            server.turn()

@@ -95,8 +95,9 @@ class Venue:
         """Everything that is due; returns the datagrams that leave, before each line's own faults."""
         if self.hangs_until(wall_ns):
             return []
-        for account, payload in self._orders.arrived(wall_ns):
-            self._leave(self.exchange.on_order(account, payload, wall_ns), wall_ns)
+        arrived = self._orders.arrived(wall_ns)
+        if arrived:
+            self._leave(self.exchange.on_orders(arrived, wall_ns), wall_ns)
         self._leave(self.exchange.on_time(wall_ns), wall_ns)
         for name, passage in self._reports.items():
             for next_sequence in passage.arrived(wall_ns):
@@ -105,7 +106,12 @@ class Venue:
 
     def on_order(self, account: str, payload: bytes, wall_ns: int) -> list[bytes]:
         """Takes an account's OUCH message on its way; returns what ``on_time`` does."""
-        self._orders.send((account, payload), wall_ns)
+        return self.on_orders(account, [payload], wall_ns)
+
+    def on_orders(self, account: str, payloads: Sequence[bytes], wall_ns: int) -> list[bytes]:
+        """``on_order`` of several that came together."""
+        for payload in payloads:
+            self._orders.send((account, payload), wall_ns)
         return self.on_time(wall_ns)
 
     def on_line(self, line: str, datagrams: list[bytes]) -> list[bytes]:

@@ -6,8 +6,8 @@ Only the messages that a book makes by the thousand are made here: Add Order (A,
 ``engine.protocols.itch``. A delete and an add of one owner back to back on one side of one book are a replace. An
 iceberg's next slice is an add.
 
-Nothing is said of shares that are not displayed until they trade. An auction's executions are not printable, for its
-Cross Trade prints them all.
+Nothing is said of shares that are not displayed until they trade; a dark venue displays none. An auction's executions
+are not printable, for its Cross Trade prints them all.
 """
 
 from collections.abc import Iterator
@@ -41,6 +41,7 @@ WIRE = np.dtype(
         ("start", "<i8"),
         ("count", "<i8"),
         ("packets", "<i8"),
+        ("dark", "<i8"),  # 1: of what stands in the books nothing is told
         ("cross_type", "<i8"),  # ITCH's letter of the auction whose reports come next
         ("symbols", "u1", (INSTRUMENTS, 8)),
         ("marks", "<i8", (PACKETS, 2)),
@@ -49,9 +50,10 @@ WIRE = np.dtype(
 )
 
 
-def wire_state(symbols: list[str]) -> np.record:
+def wire_state(symbols: list[str], *, dark: bool = False) -> np.record:
     """Raises ``ValueError`` for a symbol that ITCH's eight ASCII characters do not hold."""
     state = np.zeros(1, WIRE)
+    state["dark"] = dark
     for index, symbol in enumerate(symbols):
         raw = symbol.encode("ascii")
         if not 0 < len(raw) <= 8:
@@ -194,7 +196,7 @@ def encode(wire, timestamp, reports, n):
     index = 0
     while index < n:
         report = reports[index]
-        seen = report.visible > 0
+        seen = report.visible > 0 and not wire.dark
         if report.kind == EXECUTED and not seen:
             _put_trade(wire, report)
         elif report.kind == CROSS:
@@ -217,6 +219,8 @@ def encode(wire, timestamp, reports, n):
 def encode_book(wire, timestamp, books):
     """Appends an Add Order for every order that is displayed: best price first, and the oldest of a price first."""
     wire.timestamp = timestamp
+    if wire.dark:
+        return
     for instrument in range(books.instruments):
         for index in range(2):
             for position in range(books.depth[instrument, index] - 1, -1, -1):

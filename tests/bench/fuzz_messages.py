@@ -336,7 +336,7 @@ def differences(engine: Engine, reference: Reference, instruments: range) -> lis
     found, expected = reference.wrong[:3], reference.levels()
     for instrument in instruments:
         for side, name in enumerate(("bid", "ask")):
-            shown, wanted = levels_of(engine.state["books"], instrument, side), expected.get((instrument, side), [])
+            shown, wanted = levels_of(engine.state["books"][0], instrument, side), expected.get((instrument, side), [])
             if shown != wanted:
                 found.append(f"{SYMBOLS[instrument]} {name}: {shown[:2]}, expected {wanted[:2]}")
             market, touch = engine.state["market"][instrument], (wanted or [(0, 0, 0)])[0]

@@ -154,13 +154,15 @@ class World:
             "var": str(folder / "engine"),
             "link": f"ws://127.0.0.1:{self.control.port}/engine/link/",
             "token_file": str(folder / "token"),
-            "venue": {
-                "name": "SIM",
-                "itch_bind": itch,
-                "ports_file": str(folder / "exchange" / "ports.json"),
-                "clock_file": str(folder / "exchange" / "clock.json"),
-                "account_file": str(account),
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "itch_bind": itch,
+                    "ports_file": str(folder / "exchange" / "ports.json"),
+                    "clock_file": str(folder / "exchange" / "clock.json"),
+                    "account_file": str(account),
+                }
+            ],
             "symbols": list(meta.symbols),
             "history": str(folder / "history"),
             "fee_per_share": 30,
@@ -332,9 +334,9 @@ def test_a_second_core_is_refused_and_names_the_one_that_runs(world):
 
 def test_a_wrong_token_ends_the_engine_with_an_error_that_names_the_file(world, tmp_path):
     (tmp_path / "token").write_text("another token\n")
-    venue = {**world.engine_settings["venue"], "itch_bind": f"127.0.0.1:{_free_udp_port()}"}
+    venue = {**world.engine_settings["venues"][0], "itch_bind": f"127.0.0.1:{_free_udp_port()}"}
     config = tmp_path / "engine.json"
-    own = {"var": str(tmp_path / "engine"), "token_file": str(tmp_path / "token"), "venue": venue}
+    own = {"var": str(tmp_path / "engine"), "token_file": str(tmp_path / "token"), "venues": [venue]}
     config.write_text(json.dumps({**world.engine_settings, **own}))
     ended = subprocess.run(
         [sys.executable, "-m", "engine", "run", "--config", str(config)],

@@ -40,13 +40,15 @@ class World:
             "var": str(folder / "engine"),
             "link": "ws://127.0.0.1:1/engine/link/",
             "token_file": str(folder / "token"),
-            "venue": {
-                "name": "SIM",
-                "itch_bind": f"127.0.0.1:{port}",
-                "ports_file": str(folder / "var" / "exchange" / "ports.json"),
-                "clock_file": str(folder / "var" / "exchange" / "clock.json"),
-                "account_file": str(folder / "account.json"),
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "itch_bind": f"127.0.0.1:{port}",
+                    "ports_file": str(folder / "var" / "exchange" / "ports.json"),
+                    "clock_file": str(folder / "var" / "exchange" / "clock.json"),
+                    "account_file": str(folder / "account.json"),
+                }
+            ],
             "symbols": SYMBOLS,
             "history": str(folder / "history"),
             "firm_limits": msgspec.to_builtins(WIDE),

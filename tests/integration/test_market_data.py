@@ -39,14 +39,16 @@ class CoreProcess:
             "var": str(folder / "engine"),
             "link": "ws://127.0.0.1:9/",
             "token_file": str(folder / "token"),
-            "venue": {
-                "name": "SIM",
-                "ports_file": str(exchange / "ports.json"),
-                "clock_file": str(exchange / "clock.json"),
-                "account_file": str(folder / "account.json"),
-                "snapshot_after": 20,
-                **venue,
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "ports_file": str(exchange / "ports.json"),
+                    "clock_file": str(exchange / "clock.json"),
+                    "account_file": str(folder / "account.json"),
+                    "snapshot_after": 20,
+                    **venue,
+                }
+            ],
             "symbols": SYMBOLS,
             "history": str(folder / "history"),
         }
@@ -138,7 +140,7 @@ def books_of(datagrams: Iterable[bytes]) -> tuple:
         for events in feed.on_datagram(datagram, 0, 0):
             for index in range(len(events)):
                 engine.apply(events, index)
-    return book_content(engine.state["books"])
+    return book_content(engine.state["books"][0])
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ def test_a_core_that_comes_in_the_middle_of_the_day_has_the_exchanges_books(
     newest = int(stale["sequence"][stale["sequence"] > 0][-1])
     orders, levels = books_of(session_up_to(server, newest))
     assert {(instrument, side) for _, instrument, side, _, _ in orders} == {(0, 0), (0, 1), (1, 0), (1, 1)}
-    assert book_content(engine.state["books"]) == (orders, levels)
+    assert book_content(engine.state["books"][0]) == (orders, levels)
     assert stale["duplicates"].sum() > 0  # both lines are heard
     phases = records[records["kind"] == Kind.SESSION]["code"].tolist()
     assert phases == [Session.START_OF_MESSAGES, Session.START_OF_SYSTEM, Session.OPEN]

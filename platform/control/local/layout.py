@@ -96,14 +96,16 @@ class Layout:
             "var": str(self.var / "engine"),
             "link": f"ws://{LOOPBACK}:{ports['PORT_LINK']}/engine/link/",
             "token_file": str(self.token_file),
-            "venue": {
-                "name": "SIM",
-                "itch_bind": line_a,
-                "itch_bind_b": line_b,
-                "ports_file": str(self.var / "exchange" / "ports.json"),
-                "clock_file": str(self.var / "exchange" / "clock.json"),
-                "account_file": str(self.account_file),
-            },
+            "venues": [
+                {
+                    "name": "SIM",
+                    "itch_bind": line_a,
+                    "itch_bind_b": line_b,
+                    "ports_file": str(self.var / "exchange" / "ports.json"),
+                    "clock_file": str(self.var / "exchange" / "clock.json"),
+                    "account_file": str(self.account_file),
+                }
+            ],
             "symbols": symbols,
             "history": str(self.history),
             "mode": "polite",

@@ -21,6 +21,7 @@ class NodeStatus(models.Model):
     events = models.BigIntegerField()
     anomalies = models.BigIntegerField()
     breaks = models.JSONField(default=list, help_text='symbols that do not trade; "" for all of them')
+    venues = models.JSONField(default=list, help_text="each venue: name, dark, connected, stale, feed_age_ms")
     latches = models.JSONField(default=list, help_text="what is killed at the engine: scope and level of each")
 
     class Meta:
@@ -28,3 +29,16 @@ class NodeStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node_id} at {self.received_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def venue_names(self) -> list[str]:
+        return [one["name"] for one in self.venues] or [self.venue]
+
+    @property
+    def venues_shown(self) -> str:
+        """Each venue, with what is wrong there."""
+        rows = [(one["name"], not one["connected"], one["stale"]) for one in self.venues]
+        return ", ".join(
+            f"{name} ({'no order session' if down else 'stale'})" if down or stale else name
+            for name, down, stale in rows or [(self.venue, False, False)]
+        )

@@ -1,5 +1,6 @@
 """Writing what nodes say of themselves."""
 
+import msgspec
 from django.db import transaction
 from django.utils import timezone
 
@@ -45,5 +46,6 @@ def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, o
         "events": heartbeat.events,
         "anomalies": heartbeat.anomalies,
         "breaks": [one.symbol for one in heartbeat.breaks],
+        "venues": [msgspec.to_builtins(one) for one in heartbeat.venues],
         "latches": [{"scope": one.scope, "level": one.level} for one in heartbeat.latches],
     }

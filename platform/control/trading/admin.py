@@ -13,7 +13,20 @@ class DeploymentRowsAdmin(ReadOnlyAdmin):
 @admin.register(models.Order)
 class OrderAdmin(DeploymentRowsAdmin):
     visible_to = staticmethod(selectors.orders_visible_to)
-    list_display = ["order_id", "deployment", "symbol", "side", "state", "price", "qty", "filled", "ts", "reason"]
+    list_display = [
+        "order_id",
+        "deployment",
+        "symbol",
+        "side",
+        "state",
+        "price",
+        "qty",
+        "filled",
+        "ts",
+        "venue",
+        "route",
+        "reason",
+    ]
     list_filter = ["state", "side"]
     search_fields = ["symbol", "=order_id"]
     ordering = ["-ts", "-order_id"]

@@ -20,7 +20,7 @@ from control.trading.models import BustsTold, Fill, FillBust, Journal
 from engine import messages
 from engine.dates import as_date
 
-Key: TypeAlias = tuple[dt.date, int, str]  # trade date, match number, side: one execution of a venue
+Key: TypeAlias = tuple[str, dt.date, int, str]  # venue, trade date, match number, side: one execution
 Told: TypeAlias = messages.FillReport | messages.BustReport
 _COMPARED = ("deployment", "order_id", "symbol", "price", "qty")
 
@@ -36,12 +36,12 @@ def fold_executions(journal: Journal, reports: Iterable[Told]) -> None:
     told = sorted(reports, key=lambda report: report.record)
     if not told:
         return
-    stories = _stories(journal.venue, told)
+    stories = _stories(journal, told)
     busts_told = _busts_told(journal, told)
     fills: list[Fill] = []
     busts: list[FillBust] = []
     for report in told:
-        key = _key(report)
+        key = _key(journal, report)
         revision = (busts_told[key].count if key in busts_told else 0) + 1
         if isinstance(report, messages.FillReport):
             fills += _fill(journal, stories[key], report, revision)
@@ -53,14 +53,14 @@ def fold_executions(journal: Journal, reports: Iterable[Told]) -> None:
     BustsTold.objects.bulk_create(
         busts_told.values(),
         update_conflicts=True,
-        unique_fields=["journal", "trade_date", "execution_id", "side"],
+        unique_fields=["journal", "venue", "trade_date", "execution_id", "side"],
         update_fields=["count"],
     )
 
 
 def _fill(journal: Journal, story: _Story, report: messages.FillReport, revision: int) -> list[Fill]:
     """The row to be written, if there is one."""
-    fill = _as_fill(journal.venue, report, revision)
+    fill = _as_fill(venue_of(journal, report), report, revision)
     stored = story.fills.get(revision)
     if stored is None and (revision == 1 or revision - 1 in story.busted):
         story.fills[revision] = fill
@@ -74,7 +74,7 @@ def _bust(journal: Journal, story: _Story, report: messages.BustReport, revision
     stored = story.fills.get(revision)
     if stored is None:
         _incident(journal, report, revision, "bust_unknown", "was busted, and is not known", {})
-    elif _compared(stored) != _compared(_as_fill(journal.venue, report, revision)):
+    elif _compared(stored) != _compared(_as_fill(venue_of(journal, report), report, revision)):
         _contradicted(journal, report, revision, stored)
     elif revision not in story.busted:
         story.busted.add(revision)
@@ -92,7 +92,7 @@ def _incident(
 ) -> None:
     incidents.record(
         code=code,
-        subject=f"{journal.venue}/{report.trade_date}/{report.execution_id}/{report.side}/{revision}",
+        subject=f"{venue_of(journal, report)}/{report.trade_date}/{report.execution_id}/{report.side}/{revision}",
         node=journal.node,
         deployment=report.deployment,
         message=f"Execution {report.execution_id} of {report.trade_date} {what}.",
@@ -100,11 +100,17 @@ def _incident(
     )
 
 
-def _stories(venue: str, told: list[Told]) -> dict[Key, _Story]:
+def venue_of(journal: Journal, report: Told) -> str:
+    """A node of one venue does not name it in each report."""
+    return report.venue or journal.venue
+
+
+def _stories(journal: Journal, told: list[Told]) -> dict[Key, _Story]:
     stories: dict[Key, _Story] = defaultdict(_Story)
-    rows = Fill.objects.filter(venue=venue, **_named(told)).select_related("bust")
+    venues = {venue_of(journal, report) for report in told}
+    rows = Fill.objects.filter(venue__in=venues, **_named(told)).select_related("bust")
     for fill in rows:
-        story = stories[fill.trade_date, fill.execution_id, fill.side]
+        story = stories[fill.venue, fill.trade_date, fill.execution_id, fill.side]
         story.fills[fill.revision] = fill
         if fill.busted:
             story.busted.add(fill.revision)
@@ -113,14 +119,14 @@ def _stories(venue: str, told: list[Told]) -> dict[Key, _Story]:
 
 def _busts_told(journal: Journal, told: list[Told]) -> dict[Key, BustsTold]:
     rows = BustsTold.objects.filter(journal=journal, **_named(told))
-    return {(row.trade_date, row.execution_id, row.side): row for row in rows}
+    return {(row.venue, row.trade_date, row.execution_id, row.side): row for row in rows}
 
 
 def _count(journal: Journal, busts_told: dict[Key, BustsTold], key: Key) -> None:
     if key not in busts_told:
-        trade_date, execution_id, side = key
+        venue, trade_date, execution_id, side = key
         busts_told[key] = BustsTold(
-            journal=journal, trade_date=trade_date, execution_id=execution_id, side=side, count=0
+            journal=journal, venue=venue, trade_date=trade_date, execution_id=execution_id, side=side, count=0
         )
     busts_told[key].count += 1
 
@@ -132,8 +138,8 @@ def _named(told: list[Told]) -> dict[str, Any]:
     }
 
 
-def _key(report: Told) -> Key:
-    return as_date(report.trade_date), report.execution_id, report.side
+def _key(journal: Journal, report: Told) -> Key:
+    return venue_of(journal, report), as_date(report.trade_date), report.execution_id, report.side
 
 
 def _as_fill(venue: str, report: Told, revision: int) -> Fill:

@@ -94,6 +94,8 @@ def _orders(reports: list[messages.OrderReport]) -> None:
             qty=report.qty,
             filled=report.filled,
             reason=report.reason[:200],
+            venue=report.venue,
+            route=report.route,
             sent_at=moment(first_ts[report.deployment, report.order_id]),
             ts=moment(report.ts),
         )

@@ -8,7 +8,7 @@ has all of them), oldest first:
 - ``fills``: ``{ts, execution_id, order_id, symbol, side, price, qty, revision, busted}``; a fill that has just been
   reported has no ``revision``: it is the newest of its execution
 - ``positions``: ``{ts, symbol, qty, average_cost, realised, fees}``
-- ``orders``: ``{ts, order_id, symbol, side, state, price, qty, filled, reason}``
+- ``orders``: ``{ts, order_id, symbol, side, state, price, qty, filled, reason, venue}``
 - ``signals``: ``{ts, pair, z, spread, hedge_ratio, stance}``
 - ``rejects``: ``{ts, symbol, limit, level, value, order_value}``
 - ``busts``: ``{ts, execution_id, side}`` of fills that the venue has undone; in deltas alone, and a page then asks for
@@ -50,7 +50,7 @@ def milliseconds(at: datetime) -> int:
 _FILL = ("execution_id", "order_id", "symbol", "side", "price", "qty")
 _BUST = ("execution_id", "side")
 _POSITION = ("symbol", "qty", "average_cost", "realised", "fees")
-_ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason")
+_ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason", "venue")
 _SIGNAL = ("pair", "z", "spread", "hedge_ratio", "stance")
 _REJECT = ("symbol", "limit", "level", "value", "order_value")
 # The same fields from a report as from the row that is stored of it, beside ``ts``.

@@ -85,6 +85,8 @@ class Order(models.Model):
     qty = models.BigIntegerField()
     filled = models.BigIntegerField()
     reason = models.CharField(max_length=200, blank=True)
+    venue = models.CharField(max_length=16, blank=True, help_text="where it stands; empty at a node of one venue")
+    route = models.CharField(max_length=20, blank=True, help_text="why the router sent it there")
     sent_at = models.DateTimeField()
     ts = models.DateTimeField()
 
@@ -163,6 +165,7 @@ class BustsTold(models.Model):
     """
 
     journal = models.ForeignKey(Journal, on_delete=models.PROTECT, related_name="busts_told")
+    venue = models.CharField(max_length=16, blank=True)
     trade_date = models.DateField()
     execution_id = models.BigIntegerField()
     side = models.CharField(max_length=4, choices=SIDES)
@@ -171,7 +174,9 @@ class BustsTold(models.Model):
     class Meta:
         verbose_name_plural = "busts told"
         constraints = [
-            models.UniqueConstraint(fields=["journal", "trade_date", "execution_id", "side"], name="busts_told_once")
+            models.UniqueConstraint(
+                fields=["journal", "venue", "trade_date", "execution_id", "side"], name="busts_told_once"
+            )
         ]
 
     def __str__(self) -> str:

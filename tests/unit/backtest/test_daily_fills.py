@@ -74,12 +74,12 @@ def test_what_was_before_the_first_day_of_a_run_fills_its_windows(tmp_path: Path
 
 
 def test_a_commission_on_the_value_adds_up_exactly(tmp_path: Path) -> None:
-    """33 millionths of 1,100, 1,150 and 1,200: each has less than 1/10,000 of its own, the sum is what is booked."""
+    """33 millionths of 1,100, 1,150 and 1,200: none is whole in 1/10,000; the sum, rounded once, is booked."""
     result = run(tmp_path, Fill.CLOSE, Costs(0, 0.0, commission_ppm=33))
     rows = pq.read_table(result.files["trades"]).to_pylist()
     exact = Decimal("0.000033") * (1_100 + 1_150 + 1_200)
     charged = sum(row["fee"] for row in rows)
-    assert charged == exact.quantize(Decimal("0.0001"), rounding="ROUND_FLOOR")
+    assert charged == exact.quantize(Decimal("0.0001"), rounding="ROUND_HALF_UP")
     assert Decimal(result.statistics["final_equity"]) == Decimal(10_150) - charged
     assert result.statistics["fees"] == str(charged)
 

@@ -78,7 +78,7 @@ class Listener:
         resume = InputState()
         if folder.exists():
             writer, engine = Writer.open(folder, segment_bytes=SEGMENT), Engine(load)
-            resume = recover(engine, Reader(folder), folder / "snapshots").inputs
+            resume = recover(engine, Reader(folder), folder / "snapshots").inputs[0]
             self.pipeline = Pipeline(engine, writer)
         else:
             self.pipeline = Pipeline(Engine(load), Writer.create(folder, segment_bytes=SEGMENT))
@@ -132,7 +132,7 @@ class Listener:
 
     def orders(self) -> list[tuple[int, ...]]:
         """As `Venue.orders`, from the engine's books."""
-        return sorted(order[1:] for order in book_content(self.state["books"])[0])
+        return sorted(order[1:] for order in book_content(self.state["books"][0])[0])
 
     def volumes(self) -> list[int]:
         """Shares traded today so far, by instrument."""

@@ -11,10 +11,10 @@ from live_world import DATE, SYMBOLS, blobs, new_pipeline, opened
 
 from engine.configuration import Account
 from engine.core.events import EVENT, Kind
-from engine.live.compiled_loop import Reason
 from engine.live.feed import MarketFeed
 from engine.live.journal import Reader
-from engine.live.loop import Loop
+from engine.live.loop import Gateway, Loop
+from engine.live.loop_records import Reason
 from engine.live.order_session import OrderSession
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
@@ -85,10 +85,10 @@ class World:
             each.setblocking(False)
         self.port = OrderPort(venue)
         self.descriptors = [line.fileno() for line in self.lines]
-        self.loop = Loop(self.pipeline, self.feed, self.orders, self.descriptors, self.poll.fileno(), busy=busy)
+        self.gateway = Gateway(self.feed, self.orders, self.descriptors, self.connection.fileno())
+        self.loop = Loop(self.pipeline, [self.gateway], self.poll.fileno(), busy=busy)
         for descriptor in (*self.descriptors, self.connection.fileno()):
             self.poll.register(descriptor, EPOLLIN)
-        self.loop.connection = self.connection.fileno()
         self.sent_by_python = b""
 
     def close(self) -> None:

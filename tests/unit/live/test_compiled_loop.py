@@ -22,9 +22,9 @@ from engine.configuration import Account
 from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import EVENT, BlobType, Kind
 from engine.core.limit_tables import SignedBundle, bundle_within, canonical_bytes, strategy_limits
-from engine.live.compiled_loop import Reason
 from engine.live.feed import MarketFeed
 from engine.live.journal import Reader, Writer
+from engine.live.loop_records import Reason
 from engine.live.order_session import NOT_SENT
 from engine.live.pipeline import Pipeline, Replay
 from engine.live.recovery import InputState
@@ -207,7 +207,7 @@ def test_bytes_that_cannot_go_out_now_are_handed_over(world, full):
             while world.connection.send(bytes(1 << 16), socket.MSG_DONTWAIT):
                 pass
     else:
-        world.loop.direct = False  # others wait already
+        world.gateway.direct = False  # others wait already
     world.send(packet(3, trade(400)))
     assert world.run() is Reason.HELD_BACK
     assert only_order(world.loop.unsent()).quantity == 400

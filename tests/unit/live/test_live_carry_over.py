@@ -46,8 +46,8 @@ def carried(tmp_path: Path) -> tuple[Pipeline, Pipeline]:
     """The pipeline that wrote the old journal, and the one of the new."""
     old = traded(tmp_path / "journal")
     new, inputs = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
-    assert inputs.order_sequence == 5
-    assert inputs.feed_date == 0
+    assert inputs[0].order_sequence == 5
+    assert inputs[0].feed_date == 0
     return old, new
 
 
@@ -174,7 +174,7 @@ def test_a_second_change_of_builds_carries_what_was_carried(tmp_path):
     before, after = old.engine.state["positions"][0][0], again.engine.state["positions"][0][0]
     assert after["cost"] == before["cost"]
     assert int(after["working_buy"]) == 200
-    assert inputs.order_sequence == 5
+    assert inputs[0].order_sequence == 5
 
 
 def test_a_crash_between_the_two_renames_is_completed(tmp_path):

@@ -7,6 +7,7 @@ from live_world import SEGMENT, SYMBOLS, blobs, load, new_pipeline, opened, reco
 from engine.core.engine import Engine
 from engine.core.events import Command, Kind, command_event
 from engine.core.kill import KillLevel, kill_level
+from engine.core.orders import open_order
 from engine.core.signature import Signature
 from engine.core.state import StrategyState
 from engine.errors import BadInput
@@ -30,7 +31,7 @@ from engine.live.reports import Reporter
 from engine.live.scopes import scope_of
 from engine.messages import KillOrder
 
-VENUE = "SIM"
+VENUES = ["SIM"]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def give(pipeline, order, via="host"):
     header, payload = kill_request(order, via=via)
     header["ts_event"] = header["ts_recv"] = pipeline.last_ts
     sent = []
-    answer = take_person_command(pipeline, header, payload, VENUE, sent.append)
+    answer = take_person_command(pipeline, header, payload, VENUES, sent.append)
     return answer, [Kind(int(one["kind"])).name for orders in sent for one in orders]
 
 
@@ -58,7 +59,7 @@ def resolve(pipeline, symbol, value, person="rhea"):
     header = command_event(0, Command.RESOLVE_BREAK, -1)
     header["ref"], header["ts_recv"] = value, pipeline.last_ts
     payload = msgspec.json.encode(Signature([person], "host", f"symbol:{symbol}"))
-    return take_person_command(pipeline, header, payload, VENUE, lambda orders: None)
+    return take_person_command(pipeline, header, payload, VENUES, lambda orders: None)
 
 
 def working(pipeline):
@@ -78,9 +79,23 @@ def test_the_proof_counts_what_worked_and_what_the_venue_has_ended(pipeline):
     answer, sent = give(pipeline, killed("cancel"))
     assert sent == ["ORDER_CANCEL"]
     assert (answer["orders_before"], answer["asked"], answer["strategies"]) == (1, 1, 1)
-    assert unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUE) == 1
+    assert unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUES) == 1
     pipeline.take(record(Kind.CANCELED, 0, order_id=order_id, qty=500, reason=ord("U"), sequence=2))
-    assert unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUE) == 0
+    assert unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUES) == 0
+
+
+def test_what_one_message_cancels_counts_order_by_order(pipeline):
+    first = working(pipeline)
+    slot = open_order(pipeline.engine.state, 0, 1, 1, 10, 90_000, 0, 0, 0)
+    second = int(pipeline.engine.state["orders"][slot]["order_id"])
+    pipeline.take(record(Kind.ACCEPTED, 1, order_id=second, price=90_000, qty=10, sequence=2))
+    answer, sent = give(pipeline, killed("cancel"))
+    assert (answer["orders_before"], answer["asked"], sent) == (2, 2, ["MASS_CANCEL"])
+    left = []
+    for order_id, qty in ((first, 500), (second, 10)):
+        pipeline.take(record(Kind.CANCELED, 0, order_id=order_id, qty=qty, reason=ord("U"), sequence=3 + len(left)))
+        left.append(unacknowledged(pipeline.engine.state, "firm", answer["below"], SYMBOLS, VENUES))
+    assert left == [1, 0]
 
 
 def test_orders_of_what_is_not_killed_do_not_count(pipeline):
@@ -162,7 +177,7 @@ def test_latches_killers_and_breaks_are_carried_into_a_new_journal(pipeline, tmp
     give(pipeline, killed("pause", "desk:Stat arb", epoch=6))
     give(pipeline, killed("armed", "desk:Stat arb", epoch=9, persons=("tess", "rhea")))
     fresh, _ = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
-    assert latches_now(fresh, VENUE) == latches_now(pipeline, VENUE)
+    assert latches_now(fresh, VENUES) == latches_now(pipeline, VENUES)
     assert breaks_now(fresh) == breaks_now(pipeline) == [{"symbol": "KO", "code": "unknown_bust", "value": 99}]
     with pytest.raises(BadInput, match="two persons"):
         give(fresh, killed("armed", "symbol:PEP", persons=("ada", "rhea")))
@@ -173,7 +188,7 @@ def test_the_latch_file_is_applied_once_and_an_older_kill_in_it_changes_nothing(
     give(pipeline, killed("armed", epoch=50, persons=("tess", "rhea")))
     add_to_latch_file(tmp_path, killed("cancel", epoch=45))
     add_to_latch_file(tmp_path, killed("flatten", "symbol:KO", epoch=60))
-    apply_kills(pipeline, read_latch_file(tmp_path), VENUE, pipeline.last_ts, lambda orders: None)
+    apply_kills(pipeline, read_latch_file(tmp_path), VENUES, pipeline.last_ts, lambda orders: None)
     assert [kill_level(pipeline.engine.state, 0, symbol, 0) for symbol in (0, 1)] == [
         KillLevel.FLATTEN,
         KillLevel.ARMED,
@@ -188,9 +203,9 @@ def test_a_damaged_latch_file_keeps_a_core_from_starting(tmp_path):
 
 def test_only_a_disconnect_closes_the_session(pipeline):
     give(pipeline, killed("flatten"))
-    assert not disconnected(pipeline.engine.state)
+    assert not disconnected(pipeline.engine.state, 0)
     give(pipeline, killed("disconnect", "venue:SIM"))
-    assert disconnected(pipeline.engine.state)
+    assert disconnected(pipeline.engine.state, 0)
 
 
 def test_who_resolved_a_break_is_in_the_journal_and_reported(pipeline):
@@ -260,13 +275,11 @@ def test_a_core_that_had_gone_on_was_slow_and_did_not_hang(pipeline, tmp_path):
 
 class _Config:
     symbols = SYMBOLS
-
-    class venue:  # noqa: N801 - as the configuration names it
-        name = VENUE
+    venue_names = VENUES
 
 
 def test_the_agent_brings_what_the_core_has_not_and_the_hardest_first():
-    key = [int(part) for part in scope_of("symbol:KO", SYMBOLS, VENUE)]
+    key = [int(part) for part in scope_of("symbol:KO", SYMBOLS, VENUES)]
     status = {"latches": [{"key": key, "epoch": 5, "level": "pause"}]}
     watch = KillWatch(_Config, lambda: status)
     watch.give(

@@ -26,7 +26,7 @@ FIRM = LimitEnvelope(1_000, 10**10, 5_000, 10**11)
 def config(folder: Path, **changed: object) -> Config:
     venue = VenueConfig("sim", "127.0.0.1:0", "ports.json", "clock.json", "account.json")
     fields = {"firm_limits": FirmLimits(), **changed}
-    return Config("node-1", str(folder), "ws://", "token", venue, SYMBOLS, "history", **fields)  # type: ignore[arg-type]
+    return Config("node-1", str(folder), "ws://", "token", [venue], SYMBOLS, "history", **fields)  # type: ignore[arg-type]
 
 
 def started(folder: Path, settings: Config, engine: Engine | None = None) -> Pipeline:

@@ -19,7 +19,7 @@ from engine.live.control import ControlClient, listen
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     venue = dict.fromkeys(("name", "ports_file", "clock_file", "account_file"), "x") | {"itch_bind": "127.0.0.1:0"}
-    content = {"node": "n", "var": str(tmp_path), "link": "", "token_file": "", "venue": venue}
+    content = {"node": "n", "var": str(tmp_path), "link": "", "token_file": "", "venues": [venue]}
     path = tmp_path / "engine.json"
     path.write_text(json.dumps(content | {"symbols": SYMBOLS, "history": ""}))
     return path

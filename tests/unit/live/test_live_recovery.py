@@ -14,8 +14,12 @@ from engine.errors import BadInput
 from engine.live import recovery
 from engine.live.journal import Reader, Writer
 from engine.live.pipeline import Pipeline
-from engine.live.recovery import BuildDiffers, InputState, Snapshot, recover, write_snapshot
+from engine.live.recovery import BuildDiffers, InputState, Snapshot, new_inputs, recover, write_snapshot
 from engine.live.segment import HEADER_BYTES, cell_of
+
+
+def inputs(**first: int) -> list[InputState]:
+    return [InputState(**first), *new_inputs()[1:]]
 
 
 def traded(folder: Path) -> Pipeline:
@@ -40,7 +44,7 @@ def test_replay_of_the_whole_journal_gives_the_same_state(tmp_path):
     engine, result = recovered(tmp_path / "journal")
     assert engine.state_hash() == pipeline.engine.state_hash()
     assert result.from_snapshot == 0
-    assert result.inputs.order_sequence == 2
+    assert result.inputs[0].order_sequence == 2
     assert int(engine.state["positions"][0][0]["position"]) == 300
 
 
@@ -48,18 +52,18 @@ def test_a_snapshot_and_what_came_after_give_the_same_state(tmp_path):
     pipeline = traded(tmp_path / "journal")
     at = pipeline.writer.last
     snapshot = Snapshot(
-        pipeline.writer.journal, at, recovery.engine_build(), InputState(order_sequence=2), pipeline.engine.snapshot()
+        pipeline.writer.journal, at, recovery.engine_build(), inputs(order_sequence=2), pipeline.engine.snapshot()
     )
     write_snapshot(tmp_path / "snapshots", snapshot)
     pipeline.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=200, ref=78, sequence=3))
     engine, result = recovered(tmp_path / "journal")
     assert engine.state_hash() == pipeline.engine.state_hash()
-    assert (result.from_snapshot, result.inputs.order_sequence) == (at, 3)
+    assert (result.from_snapshot, result.inputs[0].order_sequence) == (at, 3)
 
 
 def test_a_snapshot_of_another_build_is_not_used(tmp_path):
     pipeline = traded(tmp_path / "journal")
-    snapshot = Snapshot(pipeline.writer.journal, pipeline.writer.last, "other", InputState(), b"nonsense")
+    snapshot = Snapshot(pipeline.writer.journal, pipeline.writer.last, "other", inputs(), b"nonsense")
     write_snapshot(tmp_path / "snapshots", snapshot)
     engine, result = recovered(tmp_path / "journal")
     assert result.from_snapshot == 0
@@ -70,7 +74,7 @@ def test_a_damaged_snapshot_is_passed_over(tmp_path):
     pipeline = traded(tmp_path / "journal")
     path = write_snapshot(
         tmp_path / "snapshots",
-        Snapshot(pipeline.writer.journal, 5, recovery.engine_build(), InputState(), pipeline.engine.snapshot()),
+        Snapshot(pipeline.writer.journal, 5, recovery.engine_build(), inputs(), pipeline.engine.snapshot()),
     )
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -128,7 +132,7 @@ def test_the_feeds_place_is_the_newest_packet_and_the_events_of_it_that_were_jou
     pipeline.take(record(Kind.STALE))
     pipeline.take(record(Kind.DELETE, 0, order_id=10))
     _, result = recovered(tmp_path / "journal")
-    inputs = result.inputs
+    inputs = result.inputs[0]
     assert (inputs.feed_date, inputs.feed_sequence, inputs.feed_events) == (20130102, 41, 2)
 
 

@@ -19,12 +19,15 @@ def test_the_engine_takes_its_configuration(tmp_path: Path) -> None:
     layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
     config = load_config(layout.engine_config)
     ports = [PORT_NUMBERS["PORT_ENGINE_ITCH"], PORT_NUMBERS["PORT_ENGINE_ITCH_B"]]
-    assert list(config.venue.itch_addresses.values()) == [("127.0.0.1", port) for port in ports]
+    assert list(config.venues[0].itch_addresses.values()) == [("127.0.0.1", port) for port in ports]
     exchange = json.loads(layout.exchange_config.read_text())
-    assert [*exchange["receivers"], *exchange["receivers_b"]] == [config.venue.itch_bind, config.venue.itch_bind_b]
+    assert [*exchange["receivers"], *exchange["receivers_b"]] == [
+        config.venues[0].itch_bind,
+        config.venues[0].itch_bind_b,
+    ]
     assert config.journal == layout.journal
     assert config.symbols == ["KO", "PEP"]
-    account = load_account(config.venue.account_file)
+    account = load_account(config.venues[0].account_file)
     assert account.username == ACCOUNT
     assert 0 < len(account.password) <= 10  # SoupBinTCP has ten characters
 

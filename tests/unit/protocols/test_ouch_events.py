@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.events import EVENT, Kind, TimeInForce
+from engine.core.events import EVENT, PEGGED, POST_ONLY, Kind, TimeInForce
 from engine.core.limit_names import MARK_SHIFT, Mark
 from engine.protocols import feed as feeds
 from engine.protocols import ouch
-from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, encode_order
+from engine.protocols.ouch_events import MAX_ORDER_BYTES, decode_report, encode_order, firm_key
 
 SYMBOLS = ["AAPL", "BRK.B", "GOOG"]
 KEYS = feeds.symbol_keys(SYMBOLS)
@@ -25,7 +25,7 @@ def event(**fields: int) -> np.ndarray:
 
 def encoded(row: np.ndarray) -> bytes:
     out = np.full(MAX_ORDER_BYTES + 8, 0xEE, np.uint8)
-    size = encode_order(row, 0, KEYS, out, 4)
+    size = encode_order(row, 0, KEYS, firm_key("HELIO1"), out, 4)
     assert set(out[:4]) == set(out[4 + size :]) == {0xEE}
     return out[4 : 4 + size].tobytes()
 
@@ -71,9 +71,34 @@ def test_a_sell_says_whether_it_is_long_short_or_exempt(mark: Mark, letter: str,
     assert (sent.side, sent.time_in_force) == (letter, "3" if tif == TimeInForce.IOC else "0")
 
 
+@pytest.mark.parametrize(
+    ("flags", "display", "in_force", "option"),
+    [
+        (PEGGED | TimeInForce.IOC, "N", "3", ouch.option("price_type", "M")),
+        (POST_ONLY, "Y", "0", ouch.option("post_only", "P")),
+    ],
+)
+def test_midpoint_and_post_only_orders_say_so_in_their_options(
+    flags: int, display: str, in_force: str, option: ouch.Option
+) -> None:
+    row = event(kind=Kind.ORDER_NEW, order_id=1, instrument=0, side=1, price=100, qty=7, flags=flags)
+    sent = ouch.decode_inbound(encoded(row))
+    assert (sent.display, sent.time_in_force, sent.appendage) == (display, in_force, (option,))
+
+
 def test_a_cancel_becomes_cancel_order() -> None:
     row = event(kind=Kind.ORDER_CANCEL, order_id=77)
     assert encoded(row) == ouch.encode(ouch.CancelOrder(77, 0))
+
+
+@pytest.mark.parametrize(("instrument", "symbol"), [(-1, ""), (0, SYMBOLS[0]), (1, SYMBOLS[1])])
+def test_a_mass_cancel_names_the_firm_and_its_symbol_if_it_has_one(instrument: int, symbol: str) -> None:
+    row = event(kind=Kind.MASS_CANCEL, order_id=77, instrument=instrument)
+    assert encoded(row) == ouch.encode(ouch.MassCancel(77, "HELI", symbol, appendage=()))
+
+
+def test_a_mass_cancel_of_an_unknown_instrument_is_not_encoded() -> None:
+    assert encoded(event(kind=Kind.MASS_CANCEL, order_id=77, instrument=len(SYMBOLS))) == b""
 
 
 @pytest.mark.parametrize(

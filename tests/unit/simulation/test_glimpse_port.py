@@ -17,7 +17,7 @@ from engine.simulation import glimpse_port
 from engine.simulation.exchange import Exchange, warm_up
 from engine.simulation.market import Market
 from engine.simulation.record import Record
-from engine.simulation.server import Server
+from engine.simulation.server import Server, serve
 from engine.simulation.venue import Venue
 
 SECOND = 1_000_000_000
@@ -36,7 +36,7 @@ async def served(folder: Path, *, begins_in: int = -SECOND, **options: int) -> A
     exchange.on_time(time.time_ns())
     server = Server(Venue(exchange), folder, passwords={"ada": "secret"}, receivers=[], **options)
     stop, ready = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(server.serve(stop, lambda _: ready.set()))
+    serving = asyncio.create_task(serve([server], stop, ready.set))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     try:

@@ -98,6 +98,32 @@ def test_modify_cuts_the_size_and_changes_the_kind_of_sell_only(world: World):
     assert [m.quantity for m in world.send(ouch.CancelOrder(1))] == [60]
 
 
+def test_messages_that_come_together_are_answered_and_recorded_as_if_each_came_alone(tmp_path: Path):
+    said = [buy(1, 100, FAR_BELOW), buy(2, 100, FAR_BELOW, "PEP"), ouch.CancelOrder(1), buy(2, 1, FAR_BELOW)]
+    said += [buy(3, 100, FAR_BELOW), ouch.MassCancel(4, "ONE"), ouch.AccountQuery()]
+    alone, together = World(tmp_path / "alone"), World(tmp_path / "together")
+    for world in (alone, together):
+        world.open_market()
+    for message in said:
+        alone.send(message)
+    payloads = [("ONE", ouch.encode(message)) for message in said]
+    together.datagrams += together.exchange.on_orders(payloads, together.now)
+    assert together.told() == alone.told()
+    assert lines(together) == lines(alone)
+    assert together.market_data() == alone.market_data()
+
+
+def test_a_mass_cancel_tells_the_account_of_each_of_thousands_of_orders_in_the_order_of_its_stream(world: World):
+    ids = range(1, 5_001)
+    orders = [("ONE", ouch.encode(buy(number, 1, FAR_BELOW, ["KO", "PEP"][number % 2]))) for number in ids]
+    world.exchange.on_orders(orders, world.now)
+    told = world.send(ouch.MassCancel(5_001, "ONE"))
+    assert [m.user_ref_num for m in told[1:]] == list(ids)
+    sequences = [entry["sequence"] for entry in lines(world) if entry["account"] == "ONE"]
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert world.exchange.orders.working == 0
+
+
 def test_mass_cancel_takes_the_accounts_orders_of_a_symbol_and_nobody_elses(world: World):
     world.send(buy(1, 10, FAR_BELOW))
     world.send(buy(2, 10, FAR_BELOW, "PEP"))

@@ -59,7 +59,7 @@ def _scopes(user: Any) -> list[tuple[str, str]]:
     """What there is to kill for this user, but for symbols."""
     desks = desks_visible_to(user).order_by("name").values_list("name", flat=True)
     strategies = deployments_visible_to(user).filter(stopped_at__isnull=True).values_list("strategy__name", flat=True)
-    venues = statuses_visible_to(user).values_list("venue", flat=True)
+    venues = [name for status in statuses_visible_to(user) for name in status.venue_names]
     named = [(f"desk:{name}", f"Desk {name}") for name in desks]
     named += [(f"strategy:{name}", f"Strategy {name}") for name in sorted(set(strategies))]
     named += [(f"venue:{name}", f"Venue {name}") for name in sorted(set(venues))]
