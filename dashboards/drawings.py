@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 from reportlab.graphics import renderSVG
@@ -60,9 +61,10 @@ def line_chart(
 
 
 def as_svg(drawing: Drawing) -> str:
-    """The <svg> element alone, scaling to its place."""
+    """The <svg> element alone, scaling to its place; its clip has a name of its own, for pages with several."""
     text = renderSVG.drawToString(drawing)
-    return text[text.index("<svg") :]
+    name = "clip-" + sha256(text.encode()).hexdigest()[:12]
+    return text[text.index("<svg") :].replace('id="clip"', f'id="{name}"').replace("url(#clip)", f"url(#{name})")
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> String:
