@@ -36,7 +36,9 @@ def _chart(results: list[Result]) -> str:
         values[[at[day] for day in result.dates]] = result.equity / result.capital
         series.append(Series(str(number), _carried(values), colour))
     width, height = CHART
-    return as_svg(line_chart(days, series, width=width, height=height))
+    # One drawing for both themes: what is muted in the dark one can be read on either.
+    palette = {"muted": theme.DARK["muted"], "line": theme.DARK["muted"]}
+    return as_svg(line_chart(days, series, width=width, height=height, palette=palette))
 
 
 def _carried(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Line charts as vector drawings: one drawing becomes SVG in an HTML file and a part of a PDF. Light: for paper."""
+"""Line charts as vector drawings: one drawing becomes SVG in an HTML file and a part of a PDF."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +28,15 @@ class Series:
 
 
 def line_chart(
-    dates: Sequence[str], series: Sequence[Series], *, width: float, height: float, percent: bool = False
+    dates: Sequence[str],
+    series: Sequence[Series],
+    *,
+    width: float,
+    height: float,
+    percent: bool = False,
+    palette: dict[str, str] = theme.LIGHT,
 ) -> Drawing:
-    """``dates`` are ISO days, one a value. The y axis covers what is known; each year (or fifth) has its line."""
+    """``dates`` are ISO days, one a value. The y axis covers what is known; years (at most twelve) are named."""
     drawing = Drawing(width, height)
     known = np.concatenate([one.values[np.isfinite(one.values)] for one in series])
     ticks = _ticks(float(known.min()), float(known.max())) if len(known) else [0.0, 1.0]
@@ -38,11 +44,11 @@ def line_chart(
     across, up = (width - LEFT - RIGHT) / max(len(dates) - 1, 1), (height - BOTTOM - TOP) / (high - low)
     for tick in ticks:
         at = BOTTOM + (tick - low) * up
-        drawing.add(Line(LEFT, at, width - RIGHT, at, strokeColor=HexColor(theme.LIGHT["line"]), strokeWidth=0.5))
+        drawing.add(Line(LEFT, at, width - RIGHT, at, strokeColor=HexColor(palette["line"]), strokeWidth=0.5))
         text = formats.percent(tick) if percent else formats.compact(tick)
-        drawing.add(_text(LEFT - 4, at - 2.5, text, "end"))
+        drawing.add(_text(LEFT - 4, at - 2.5, text, "end", palette))
     for position in _year_starts(dates):
-        drawing.add(_text(LEFT + position * across, 4, dates[position][:4], "middle"))
+        drawing.add(_text(LEFT + position * across, 4, dates[position][:4], "middle", palette))
     for one in series:
         for stretch in _stretches(one.values):
             shown = stretch[:: max(1, len(stretch) // MOST_POINTS)]
@@ -67,10 +73,10 @@ def as_svg(drawing: Drawing) -> str:
     return text[text.index("<svg") :].replace('id="clip"', f'id="{name}"').replace("url(#clip)", f"url(#{name})")
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> String:
+def _text(x: float, y: float, text: str, anchor: str, palette: dict[str, str]) -> String:
     plain = text.replace(formats.MINUS, "-")  # the built-in font of a PDF has no U+2212
-    muted = HexColor(theme.LIGHT["muted"])
-    return String(x, y, plain, fontName=FONT, fontSize=SIZE, fillColor=muted, textAnchor=anchor)
+    colour = HexColor(palette["muted"])
+    return String(x, y, plain, fontName=FONT, fontSize=SIZE, fillColor=colour, textAnchor=anchor)
 
 
 def _ticks(low: float, high: float) -> list[float]:

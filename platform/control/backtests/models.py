@@ -135,8 +135,8 @@ class BacktestRun(models.Model):
         return f"backtest {self.id}: {self.state}"
 
     def tried(self) -> tuple[int, float]:
-        """How many different runs there were of this strategy on this dataset, and the variance between their Sharpe
-        ratios of one day: what a deflated Sharpe ratio needs.
+        """How many different runs there were (this at least) of this strategy on this dataset, and the variance between
+        their Sharpe ratios of one day: what a deflated Sharpe ratio needs.
         """
         return Trial.tried(self.version)
 
@@ -182,4 +182,4 @@ class Trial(models.Model):
         known = [ratio for ratio in ratios.values() if ratio is not None]
         mean = sum(known) / len(known) if known else 0.0
         variance = sum((ratio - mean) ** 2 for ratio in known) / (len(known) - 1) if len(known) > 1 else 0.0
-        return len(ratios), variance
+        return max(len(ratios), 1), variance
