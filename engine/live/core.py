@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from select import EPOLLIN, epoll
 from typing import Any
@@ -55,6 +54,7 @@ log = logging.getLogger("engine.core")
 
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
+TRACKED_AT_ONCE = 1 << 17  # journal records
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
 FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
 PR_SET_PDEATHSIG = 1
@@ -75,7 +75,8 @@ class Core:
         self.clock = VenueClock(Path(config.venues[0].clock_file))
         self.clock.refresh()
         load_settings(self.pipeline, config, self.clock.speed())
-        self._tracker, self._tracked = InputTracker([replace(each) for each in inputs]), self.pipeline.writer.last
+        self._tracker, self._tracked = InputTracker(inputs), self.pipeline.writer.last
+        self._reader: Reader | None = None
         self._snapshot_at = self._tracked
         self._poll = epoll()
         keys = symbol_keys(config.symbols)
@@ -201,6 +202,7 @@ class Core:
         for venue in self.venues:
             venue.read_ports()
         self._watch_room()
+        self._track()
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
         if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
             self._snapshot()
@@ -319,7 +321,7 @@ class Core:
             "date": int(state["date"]),
             "phase": Phase(int(state["phase"])).name.lower(),
             "time": self._now(),
-            "feed_age_ms": max(venue.feed_age_ms() for venue in self.venues),
+            "feed_age_ms": min((age for age in (venue.feed_age_ms() for venue in self.venues) if age >= 0), default=-1),
             "stale": bool(state["feed_stale"]),
             "venue_connected": any(venue.orders.up for venue in self.venues),
             "venues": [venue.status(state["venues"][venue.number]) for venue in self.venues],
@@ -358,14 +360,21 @@ class Core:
             if int(self.engine.state["slots"][slot]["state"]) == StrategyState.RUNNING:
                 self._take([command_event(self._now(), Command.PAUSE, slot)])
 
+    def _track(self) -> bool:
+        """Follows the journal a little further, so that a snapshot after a busy day has little left to read."""
+        if self._reader is None:
+            self._reader = Reader(self.config.journal)
+        records = self._reader.read(self._tracked, TRACKED_AT_ONCE)
+        self._tracker.take(records)
+        self._tracked += len(records)
+        return len(records) > 0
+
     def _snapshot(self) -> None:
         """Writes the engine's state and where the venue's streams stand."""
-        writer, reader = self.pipeline.writer, Reader(self.config.journal)
-        while len(records := reader.read(self._tracked, 1 << 20)):
-            self._tracker.take(records)
-            self._tracked += len(records)
-        inputs = [replace(each) for each in self._tracker.states]
-        snapshot = Snapshot(writer.journal, writer.last, engine_build(), inputs, self.engine.snapshot())
+        writer = self.pipeline.writer
+        while self._track():
+            continue
+        snapshot = Snapshot(writer.journal, writer.last, engine_build(), self._tracker.states, self.engine.snapshot())
         write_snapshot(self.config.snapshots, snapshot)
         self._snapshot_at = writer.last
 

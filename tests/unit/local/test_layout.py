@@ -32,6 +32,20 @@ def test_the_engine_takes_its_configuration(tmp_path: Path) -> None:
     assert 0 < len(account.password) <= 10  # SoupBinTCP has ten characters
 
 
+def test_every_venue_of_the_engine_is_one_of_the_exchanges(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
+    config, exchange = load_config(layout.engine_config), json.loads(layout.exchange_config.read_text())
+    served = [exchange, *exchange["others"]]
+    assert [venue.name for venue in config.venues] == [one["name"] for one in served]
+    for venue, one in zip(config.venues, served, strict=True):
+        assert one["receivers"] == [venue.itch_bind]
+        assert (one["fees"]["added"], one["fees"]["removed"]) == (venue.adding_fee, venue.taking_fee)
+        assert one.get("dark", False) == venue.dark
+    assert len({venue.itch_bind for venue in config.venues}) == len({venue.ports_file for venue in config.venues}) == 4
+    assert sum(venue.dark for venue in config.venues) == 1
+
+
 def test_the_exchange_password_is_kept_over_runs(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
