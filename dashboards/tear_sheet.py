@@ -11,6 +11,7 @@ from typing import Any
 from dashboards import formats
 from dashboards.results import Result
 from engine.statistics.curve import Drawdown, daily_sharpe, deepest, drawdowns, with_capital
+from engine.statistics.monte_carlo import QUANTILES
 from engine.statistics.overfitting import (
     deflated_sharpe,
     expected_best_sharpe,
@@ -65,7 +66,7 @@ def sheet_of(result: Result, trials: Trials) -> Sheet:
             ("Against equal weights, bought and held", _relative(result.statistics["relative"])),
             ("Luck", luck(result, trials)),
         ],
-        tables=[_drawdowns(result), _costs(result), _symbols(result), _pairs(result)],
+        tables=[_drawdowns(result), _resampled(result), _costs(result), _symbols(result), _pairs(result)],
     )
 
 
@@ -144,6 +145,17 @@ def _drawdown(fall: Drawdown, dates: Sequence[str]) -> list[str]:
     regained = dates[fall.recovered] if fall.recovered is not None else "not yet"
     days = formats.quantity(until - fall.peak)
     return [dates[fall.peak], dates[fall.trough], regained, formats.percent(fall.depth), days]
+
+
+def _resampled(result: Result) -> Table:
+    found = result.resampled
+    rows = [
+        [f"{share:.0%}", formats.percent_signed(total), formats.percent(worst)]
+        for share, total, worst in zip(QUANTILES, found.total_return, found.max_drawdown, strict=True)
+    ]
+    columns = (("Share of paths below", "text"), ("Total return", "figure"), ("Max drawdown", "figure"))
+    lost = formats.percent(found.loss_probability)
+    return Table("Resampled days", columns, rows, f"500 paths of blocks of 20 days on average; {lost} of them lose")
 
 
 def _costs(result: Result) -> Table:

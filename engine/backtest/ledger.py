@@ -89,7 +89,7 @@ class Ledger:
         self._date = date
 
     def _price_trips(self, date: int) -> None:
-        if date:
+        if date and self._trips.unpriced:
             prices = self._paid[np.searchsorted(self._dates, date)]
             self._trips.on_session(dict(zip(self._symbols, prices.tolist(), strict=True)))
 

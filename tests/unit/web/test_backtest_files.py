@@ -105,5 +105,18 @@ def test_a_study_is_asked_for_seen_and_cancelled(
     study = Study.objects.get()
     assert study.runs.count() == 6
     assert "0 of 6 runs are over" in page
+    for run in study.runs.all():
+        sharpe = run.parameters["lookback"] / 10 - run.parameters["entry"]
+        BacktestRun.objects.filter(pk=run.pk).update(statistics={"sharpe": sharpe})
+    context = client.get(reverse("study-detail", args=[study.pk])).context
+    surface = context["surface"]
+    assert (surface["down"], surface["across"], surface["values"]) == ("entry", "lookback", [20, 30, 40])
+    shown = {
+        (value, other): cell[0]
+        for value, cells in surface["rows"]
+        for other, cell in zip(surface["values"], cells, strict=True)
+    }
+    assert shown[2.0, 40] == pytest.approx(4 - 2)
+    assert shown[1.5, 20] == pytest.approx(2 - 1.5)
     client.post(reverse("study-stop", args=[study.pk]))
     assert set(study.runs.values_list("state", flat=True)) == {"cancelled"}

@@ -16,6 +16,7 @@ from control.web.views.acting import act, act_on_form
 from dashboards import formats
 
 SHOWN = 500  # runs, best first
+DEEPEST = 60  # percent of the colour
 
 
 @page("backtests.request_study", methods=("GET", "HEAD", "POST"))
@@ -49,6 +50,7 @@ def study_detail(request: HttpRequest, pk: Any) -> HttpResponse:
         "failed": sum(run.state == State.FAILED for run in runs),
         "progress": over / len(runs) if runs else 1.0,
         "left": _seconds_left(runs, over),
+        "surface": _surface(study, runs),
         "folds": _folds(runs) if study.kind == StudyKind.WALK_FORWARD else [],
     }
     return render(request, "web/study_detail.html", context)
@@ -71,6 +73,30 @@ def _seconds_left(runs: list[BacktestRun], over: int) -> float | None:
     if started is None or ended is None or not over or over == len(runs):
         return None
     return (ended - started).total_seconds() / over * (len(runs) - over)
+
+
+def _surface(study: Study, runs: list[BacktestRun]) -> dict[str, Any] | None:
+    """The mean Sharpe ratio by the first two parameters, over all others and windows; None where there are not two."""
+    names = [name for name in study.space if len(study.space[name]) > 1][:2]
+    if len(names) < 2 or study.kind == StudyKind.RANDOM:
+        return None
+    found: dict[tuple[Any, Any], list[float]] = {}
+    for run in runs:
+        sharpe = run.statistics.get("sharpe")
+        if sharpe is not None and not run.out_of_sample:
+            found.setdefault((run.parameters[names[0]], run.parameters[names[1]]), []).append(sharpe)
+    means = {place: sum(values) / len(values) for place, values in found.items()}
+    largest = max(map(abs, means.values()), default=0.0) or 1.0
+    down, across = (sorted(study.space[name]) for name in names)
+    rows = [(value, [_shade(means.get((value, other)), largest) for other in across]) for value in down]
+    return {"down": names[0], "across": names[1], "values": across, "rows": rows}
+
+
+def _shade(value: float | None, largest: float) -> tuple[float | None, str, int]:
+    """A figure, its tone, and how deep its shade is (percent of the colour)."""
+    if value is None:
+        return None, "gain", 0
+    return value, "gain" if value >= 0 else "loss", round(DEEPEST * abs(value) / largest)
 
 
 def _folds(runs: list[BacktestRun]) -> list[dict[str, Any]]:
