@@ -18,25 +18,23 @@ from engine import engine_build
 from engine.backtest.costs import Costs
 from engine.backtest.days import Fill, day_events, fill_prices, opening_events
 from engine.backtest.ledger import Ledger
+from engine.backtest.lockstep import Lockstep, Replay
 from engine.content import canonical_json
 from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import EVENT, BlobType, Command, Kind
 from engine.core.limit_tables import firm_limits, strategy_limits
-from engine.core.state import OUTPUTS
 from engine.errors import BadInput
 from engine.history import History, open_history
 from engine.messages import Manifest
 from engine.research.cointegration import FormationCache, formation_dates
-from engine.simulation.bar_venue import replay
 from engine.strategies.base import Closes, Strategy
 from engine.strategies.load import load_manifest
 from engine.strategies.registry import strategy as registered
 
 Progress = Callable[[float, str], None]
 PREPARE_SHARE = 0.8  # of the progress bar: forming pairs is most of a first run
-LOG_RECORDS = 1 << 18
 USUAL = Costs()
-KEPT = (Kind.FILL, Kind.EQUITY, Kind.SIGNAL, Kind.LEG, Kind.LIMIT_REJECT, Kind.ANOMALY)
+REACTION_NS = 1_000_000
 
 
 class BacktestCancelled(Exception):
@@ -65,6 +63,7 @@ class _Study:
     formations: list[int]
     costs: Costs
     fill: Fill
+    reaction_ns: int
     described: dict[str, Any]
 
 
@@ -75,6 +74,7 @@ def run_backtest(
     *,
     costs: Costs = USUAL,
     fill: Fill = Fill.NEXT_OPEN,
+    reaction_ns: int = REACTION_NS,
     start: int | None = None,
     end: int | None = None,
     cache: Path | str | None = None,
@@ -84,12 +84,13 @@ def run_backtest(
     """Runs ``manifest`` from ``start`` to ``end`` (yyyymmdd; all that the formation window leaves by default).
 
     Writes result.json, equity.parquet, trades.parquet and round_trips.parquet into ``out_dir``.
+    ``reaction_ns`` is what a strategy that runs outside the engine takes from what it hears to what it wants.
     ``cache`` is the folder of remembered formations (``formations`` beside the history by default).
 
     Raises BadInput where the version or its data are not what they should be, BacktestCancelled when
     ``cancelled()`` turns true.
     """
-    study = _study(manifest, open_history(history_root), costs, fill, start, end)
+    study = _study(manifest, open_history(history_root), costs, fill, reaction_ns, start, end)
 
     def interrupt() -> None:
         if cancelled():
@@ -105,7 +106,13 @@ def run_backtest(
 
 
 def _study(
-    manifest: Manifest, history: History, costs: Costs, fill: Fill, start: int | None, end: int | None
+    manifest: Manifest,
+    history: History,
+    costs: Costs,
+    fill: Fill,
+    reaction_ns: int,
+    start: int | None,
+    end: int | None,
 ) -> _Study:
     strategy = registered(manifest.strategy)
     parameters: Any = strategy.parameters(manifest.parameters)
@@ -133,6 +140,8 @@ def _study(
         "survivors_only": meta.survivors_only,
         "symbols": symbols,
     }
+    if strategy.implementation:
+        described["reaction_ns"] = reaction_ns
     return _Study(
         manifest,
         strategy,
@@ -144,6 +153,7 @@ def _study(
         formations,
         costs,
         fill,
+        reaction_ns,
         described,
     )
 
@@ -179,30 +189,28 @@ def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, interru
     paid = fill_prices(study.opens, study.closes, study.fill)
     capital = study.manifest.capital
     ledger = Ledger(study.symbols, capital, study.costs, study.fill, study.dates, study.closes, paid)
-    loaded = False
+    replay: Replay | None = None
     for position, as_of in enumerate(study.formations):
         interrupt()
         progress(PREPARE_SHARE + (1 - PREPARE_SHARE) * position / len(study.formations), f"Trading {as_of // 10_000}")
         until = study.formations[position + 1] if position + 1 < len(study.formations) else 99_999_999
-        days = (study.dates >= as_of if loaded else study.dates >= study.dates[0]) & (study.dates < until)
+        days = (study.dates >= as_of if replay else study.dates >= study.dates[0]) & (study.dates < until)
         events = day_events(
             study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps, study.fill
         )
         if not len(events):
             continue
         ts = int(events[0]["ts_event"])
-        if not loaded:
-            _load(engine, study, ts)
-            loaded = True
+        replay = replay or _load(engine, study, ts)
         engine.apply_blob(blob(BlobType.ARTIFACT, artifacts[as_of], strategy=0, ts=ts), artifacts[as_of])
         ledger.on_formation(study.strategy.pair_names(artifacts[as_of], study.symbols), int(study.dates[days][0]))
-        for records in _replay(engine, events, study.costs.inside):
+        for records in replay.run(events):
             ledger.on_records(records)
     return ledger
 
 
-def _load(engine: Engine, study: _Study, ts: int) -> None:
-    """The engine's instruments, limits, manifest and parameters, and the command to start."""
+def _load(engine: Engine, study: _Study, ts: int) -> Replay:
+    """The engine's instruments, limits, manifest and parameters, and the command to start; what steps it from there."""
     payloads = [
         (BlobType.INSTRUMENTS, FIRM, json.dumps(study.symbols).encode()),
         (BlobType.LIMITS, FIRM, firm_limits(study.manifest.envelope)),
@@ -212,6 +220,7 @@ def _load(engine: Engine, study: _Study, ts: int) -> None:
     ]
     for blob_type, strategy, payload in payloads:
         engine.apply_blob(blob(blob_type, payload, strategy=strategy, ts=ts), payload)
+    replay = _replay_of(engine, study)
     start = np.zeros(1, EVENT)
     start["ts_event"] = start["ts_recv"] = ts
     start["instrument"] = -1
@@ -220,24 +229,20 @@ def _load(engine: Engine, study: _Study, ts: int) -> None:
     engine.apply(start)
     for index in range(len(opening := opening_events(len(study.symbols), ts))):
         engine.apply(opening, index)
+    return replay
 
 
-def _replay(engine: Engine, events: np.ndarray, inside: int) -> Any:
-    """Steps all ``events`` against the bar venue; yields the kept outputs, copied, piece by piece."""
-    out, answers = np.zeros(2 * OUTPUTS, EVENT), np.zeros(1, EVENT)
-    log = np.zeros(LOG_RECORDS, EVENT)
-    kept = np.zeros(128, np.uint8)
-    kept[list(KEPT)] = 1
-    taken = 0
-    while taken < len(events):
-        stepped, logged = replay(engine.record, engine.kernels, events, taken, out, answers, log, kept, inside)
-        taken += stepped
-        yield log[:logged].copy()
+def _replay_of(engine: Engine, study: _Study) -> Replay:
+    implementation = study.strategy.implementation
+    if implementation is None:
+        return Replay(engine, study.costs.inside)
+    strategy = implementation(study.parameters, study.symbols, study.manifest.capital)
+    return Lockstep(engine, strategy, study.reaction_ns, study.costs.inside)
 
 
 def warm() -> None:
     """Compiles, or loads from the cache, what a backtest calls."""
-    for _ in _replay(Engine(load_manifest), opening_events(1, 0), 0):
+    for _ in Replay(Engine(load_manifest)).run(opening_events(1, 0)):
         continue
 
 

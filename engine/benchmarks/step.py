@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.benchmarks import itch_file, many_pairs
+from engine.benchmarks import itch_file
 from engine.benchmarks.order_port import PORT, answer, keep, next_kept
 from engine.benchmarks.provocations import Provocation, bundle_of, limits_of, provocations
 from engine.benchmarks.surroundings import commit, machine
@@ -46,7 +46,7 @@ from engine.live.order_session import OrderSession, order_session_event
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
 from engine.messages import LimitEnvelope
-from engine.strategies import intraday_pairs
+from engine.strategies import intraday_pairs, many_pairs
 from engine.strategies.intraday_pairs import MEMORY
 
 SAMPLES = 1 << 21  # a power of two
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         messages, seconds = bench.play(arguments.messages)
         latencies, orders, updates = bench.latencies(), bench.orders, bench.pair_updates
     jitter = np.zeros(JITTER_SAMPLES, np.int64)
-    measure_jitter(jitter, np.zeros(2, np.int64))
+    measure_jitter(jitter, np.zeros(3, np.int64))
     ours, peer = percentiles(latencies), percentiles(jitter)
     return {
         "bench": "step",

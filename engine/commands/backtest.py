@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--half-spread-bps", type=float, help="on every execution; 2.5 without --commission")
     parser.add_argument("--fill", choices=list(Fill), default=Fill.NEXT_OPEN, help="of what a close decided")
+    parser.add_argument(
+        "--reaction-ms",
+        type=float,
+        default=1.0,
+        help="what a Python strategy takes from what it hears to what it wants",
+    )
     parser.add_argument("--start", type=int, help="yyyymmdd")
     parser.add_argument("--end", type=int, help="yyyymmdd")
     parser.add_argument("--cache", type=Path, help="folder of remembered formations")
@@ -64,6 +70,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         out,
         costs=costs,
         fill=Fill(arguments.fill),
+        reaction_ns=round(arguments.reaction_ms * 1_000_000),
         start=arguments.start,
         end=arguments.end,
         cache=arguments.cache,

@@ -177,12 +177,12 @@ def _exchange(
 
 
 def _server(config: Config, one: Config | Other, exchange: Exchange, folder: Path, passwords: dict[str, str]) -> Server:
-    lines = {"receivers": one.receivers, "receivers_b": one.receivers_b}
     return Server(
         Venue(exchange, latencies=one.latency, faults=one.faults, seed=config.seed),
         folder,
         passwords=passwords,
-        **{line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()},
+        receivers=[host_and_port(each, "receivers") for each in one.receivers],
+        receivers_b=[host_and_port(each, "receivers_b") for each in one.receivers_b],
         host=config.host,
         port_itch=one.port_itch,
         port_ouch=one.port_ouch,

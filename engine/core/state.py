@@ -34,6 +34,7 @@ from engine.core.router_records import CONSOLIDATED, INTENT, ROUTE
 from engine.core.router_records import VENUE as TERMS
 from engine.core.schedules import SCHEDULE
 from engine.core.signature import SIGNERS
+from engine.core.strangers import STRANGER, STRANGERS
 
 ORDERS = 16_384  # slots, recycled; a power of two, for an order's slot is its id modulo this
 SCHEDULES = 128  # parents that can be worked by a schedule at once
@@ -82,6 +83,7 @@ class Anomaly(IntEnum):
     KERNEL_HUNG = 14  # it was called and never came back
     UNKNOWN_VENUE = 15  # a record of a venue that is not traded at
     OTHER_VENUE = 16  # a report of an order that stands at another venue
+    INTENT_REFUSED = 17  # of a strategy that is not running, or none of the kinds that a strategy may write
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
@@ -207,6 +209,8 @@ STATE = np.dtype(
         ("executions", EXECUTIONS),
         ("breaks", BREAK, (INSTRUMENTS,)),
         ("unexplained", BREAK),  # of which no instrument is known: nothing trades
+        ("strangers", STRANGER, (STRANGERS,)),  # orders of our account that are not ours
+        ("venue_next_ids", "<i8", (VENUES,)),  # the order id that each venue expected when its session came up last
         ("kills", KILLS),
         ("mass_cancels", MASS_CANCEL, (VENUES,)),
         ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody

@@ -3,8 +3,6 @@
 Several processes may read while one writes; DuckDB opens no database file, so nobody locks anybody out.
 """
 
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 from engine.dates import Day, as_yyyymmdd
 from engine.errors import BadInput
 from engine.history.manifest import Manifest, Part, read_manifest, write_lock, write_manifest, write_part
+from engine.history.names import checked_dataset
 from engine.history.rows import checked, content_hash, overlap
 from engine.history.store import (
     BARS,
@@ -26,17 +25,17 @@ from engine.history.store import (
     DatasetMeta,
     Panel,
 )
+from engine.history.ticks import ParquetTicks, Reader
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 MOST_PARTS = 32  # beyond it an append compacts: each part costs a reader an open
 
 
-class ParquetHistory:
-    """``engine.history.History`` in the folder ``root``: bars lie in ``root/bar/<dataset>/``."""
+class ParquetHistory(ParquetTicks):
+    """``engine.history.History`` in the folder ``root``: daily bars lie in ``root/bar/<dataset>/``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._connection: tuple[int, duckdb.DuckDBPyConnection] | None = None
+        super().__init__(root, Reader())
         self._hashed: dict[str, tuple[tuple[Part, ...], str]] = {}
 
     # ---- writing
@@ -50,12 +49,12 @@ class ParquetHistory:
         replace: bool = False,
     ) -> Appended:
         """See ``History.append_bars``."""
-        folder = self._folder(dataset)
+        folder = self._daily(dataset)
         new = checked(table)
         if not new.num_rows:
             raise BadInput("empty", "table", 0, "at least one bar")
         with write_lock(folder):
-            before = read_manifest(folder)
+            before = read_manifest(folder, Manifest)
             if before is None:
                 described = description or DatasetDescription()
                 return Appended(new.num_rows, 0, 0, self._write(dataset, described, None, new))
@@ -63,7 +62,7 @@ class ParquetHistory:
 
     def compact(self, dataset: str) -> None:
         """Rewrite a dataset's parts as one; the rows and the data hash stay."""
-        folder = self._folder(dataset)
+        folder = self._daily(dataset)
         with write_lock(folder):
             before = self._manifest(dataset)
             if len(before.parts) > 1:
@@ -71,7 +70,7 @@ class ParquetHistory:
 
     def _merge(self, before: Manifest, described: DatasetDescription, new: pa.Table, replace: bool) -> Appended:
         meta = before.dataset
-        old = checked(self._rows(self._folder(meta.name), before.parts))
+        old = checked(self._rows(self._daily(meta.name), before.parts))
         both = overlap(old, new)
         conflicts = both.new[~both.equal]
         if len(conflicts) and not replace:
@@ -100,7 +99,7 @@ class ParquetHistory:
         addition: pa.Table | None = None,
     ) -> str:
         """The next generation: ``rows`` as one part, or ``addition`` as a part beside those that hold ``rows``."""
-        folder = self._folder(dataset)
+        folder = self._daily(dataset)
         generation = before.generation + 1 if before else 1
         old_parts = before.parts if before else ()
         parts: tuple[Part, ...]
@@ -139,7 +138,7 @@ class ParquetHistory:
     def datasets(self) -> list[DatasetMeta]:
         """See ``History.datasets``."""
         folders = sorted(path.parent for path in (self.root / "bar").glob("*/manifest.json"))
-        return [manifest.dataset for folder in folders if (manifest := read_manifest(folder))]
+        return [manifest.dataset for folder in folders if (manifest := read_manifest(folder, Manifest))]
 
     def describe(self, dataset: str) -> DatasetMeta:
         """See ``History.describe``."""
@@ -151,7 +150,7 @@ class ParquetHistory:
         known = self._hashed.get(dataset)
         if known and known[0] == manifest.parts:
             return known[1]
-        found = content_hash(checked(self._rows(self._folder(dataset), manifest.parts)))
+        found = content_hash(checked(self._rows(self._daily(dataset), manifest.parts)))
         if found != manifest.dataset.data_hash:
             raise CorruptHistory(
                 f"dataset {dataset} has rows of hash {found}, its manifest says {manifest.dataset.data_hash}"
@@ -197,19 +196,13 @@ class ParquetHistory:
         first: int,
         last: int,
     ) -> pa.Table:
-        files = [str(self._folder(dataset) / part.file) for part in parts]
+        files = [str(self._daily(dataset) / part.file) for part in parts]
         only = "" if symbols is None else " AND symbol IN (SELECT unnest(?::VARCHAR[]))"
         query = f"SELECT {columns} FROM read_parquet(?) WHERE date BETWEEN ? AND ?{only} ORDER BY date, symbol"  # noqa: S608
         values: list[object] = [files, first, last]
         if symbols is not None:
             values.append(list(symbols))
-        return self._duckdb().sql(query, params=values).to_arrow_table()
-
-    def _duckdb(self) -> duckdb.DuckDBPyConnection:
-        # A connection must not cross a fork (Celery), nor be shared by threads (a cursor is one of its own).
-        if self._connection is None or self._connection[0] != os.getpid():
-            self._connection = (os.getpid(), duckdb.connect(":memory:", config={"threads": 1}))
-        return self._connection[1].cursor()
+        return self._reader.cursor().sql(query, params=values).to_arrow_table()
 
     def _rows(self, folder: Path, parts: Sequence[Part]) -> pa.Table:
         try:
@@ -217,13 +210,11 @@ class ParquetHistory:
         except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
             raise CorruptHistory(f"{folder.name}: {error}") from error
 
-    def _folder(self, dataset: str) -> Path:
-        if not NAME.fullmatch(dataset):
-            raise BadInput("bad_name", "dataset", dataset, "1-63 of a-z, 0-9, _ and -, not starting with _ or -")
-        return self.root / "bar" / dataset
+    def _daily(self, dataset: str) -> Path:
+        return self.root / "bar" / checked_dataset(dataset)
 
     def _manifest(self, dataset: str) -> Manifest:
-        manifest = read_manifest(self._folder(dataset))
+        manifest = read_manifest(self._daily(dataset), Manifest)
         if manifest is None:
             names = ", ".join(meta.name for meta in self.datasets()) or "none yet (import_history brings the first)"
             raise BadInput("unknown_dataset", "dataset", dataset, f"one of: {names}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -38,21 +39,38 @@ class Manifest(msgspec.Struct, frozen=True):
     previous: tuple[str, ...] = ()  # part files of the generation before, kept for its readers
 
 
-def read_manifest(folder: Path) -> Manifest | None:
-    """The folder's manifest, or None where there is no dataset."""
+class _File(Protocol):
+    @property
+    def file(self) -> str: ...
+
+
+class _Named(Protocol):
+    """Any manifest: the parts it names, and files kept for the readers of the generation before."""
+
+    @property
+    def parts(self) -> tuple[_File, ...]: ...
+    @property
+    def previous(self) -> tuple[str, ...]: ...
+
+
+AnyManifest = TypeVar("AnyManifest")
+
+
+def read_manifest(folder: Path, kind: type[AnyManifest], file: str = FILE) -> AnyManifest | None:
+    """The folder's manifest, or None where there is none."""
     try:
-        text = (folder / FILE).read_bytes()
+        text = (folder / file).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return msgspec.json.decode(text, type=Manifest)
+        return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
-        raise CorruptHistory(f"{folder / FILE}: {error}") from error
+        raise CorruptHistory(f"{folder / file}: {error}") from error
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: _Named, *, durable: bool = True) -> None:
     """Put the manifest in place and remove the files that neither it nor the generation before names."""
-    replace_file(folder / FILE, msgspec.json.format(msgspec.json.encode(manifest)), durable=True)
+    replace_file(folder / FILE, msgspec.json.encode(manifest), durable=durable)
     kept = {part.file for part in manifest.parts} | set(manifest.previous)
     for path in folder.glob("part-*"):
         if path.name not in kept:
@@ -64,10 +82,15 @@ def write_part(folder: Path, generation: int, table: pa.Table) -> Part:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=131_072)
     content = sink.getvalue().to_pybytes()
-    name = f"part-{generation:06d}-{sha256(content).hexdigest()[:16]}.parquet"
+    name = part_name(generation, content)
     replace_file(folder / name, content, durable=True)
     days = table["date"].to_numpy()
     return Part(name, table.num_rows, int(days.min()), int(days.max()))
+
+
+def part_name(generation: int, content: bytes) -> str:
+    """A part file's name, which says what is in it."""
+    return f"part-{generation:06d}-{sha256(content).hexdigest()[:16]}.parquet"
 
 
 @contextmanager

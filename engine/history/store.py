@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.dates import Day
+from engine.history.tables import Ticks
 
 BARS = pa.schema(
     [
@@ -75,8 +76,10 @@ class CorruptHistory(RuntimeError):
     """The store's files are not what its manifest says: a part is missing, or holds other rows."""
 
 
-class History(Protocol):
-    """A history store. Reading never sees a half-written append; any number of readers beside one writer."""
+class History(Ticks, Protocol):
+    """A history store: daily bars by dataset, and the tables of ``engine.history.tables``.
+
+    Reading never sees a half-written append; any number of readers beside one writer."""
 
     def append_bars(
         self,

@@ -10,6 +10,7 @@ through the step like a real venue's.
 from engine.core.compiled import njit
 from engine.core.events import Kind
 from engine.core.orders import leaves, order_by_id
+from engine.core.outbox import oldest_heard_at
 from engine.core.state import OUTPUTS
 from engine.core.step import step
 
@@ -22,17 +23,20 @@ USER_REQUESTED = ord("U")
 
 
 @njit(cache=True)
-def replay(states, kernels, events, start, out, answers, log, kept, inside):
+def replay(states, kernels, events, start, out, answers, log, kept, inside, boxes, reaction_ns, arrival):
     """Steps ``events[start:]`` and answers every order; returns (events taken, records logged).
 
     ``out`` is EVENT[2 * OUTPUTS], ``answers`` EVENT[2], ``log`` takes the outputs whose kind ``kept``
-    (uint8[128]) marks; executions are ``inside`` (1/10,000) better than the touch. Stops early
-    when ``log`` might not hold what the next event causes.
+    (uint8[128]) marks; executions are ``inside`` (1/10,000) better than the touch. Stops early when ``log`` might not
+    hold what the next event causes, and before an event that a strategy outside might forestall: one behind
+    ``arrival``, or more than ``reaction_ns`` behind what waits in its box (``boxes``, OUTBOX[1]).
     """
     state = states[0]
     logged = 0
     for index in range(start, len(events)):
         if len(log) - logged < len(out):
+            return index - start, logged
+        if events[index].ts_recv > arrival or _must_be_heard(boxes[0], events[index].ts_recv - reaction_ns):
             return index - start, logged
         emitted = step(state, kernels, events, index, out)
         answered = 0
@@ -44,6 +48,13 @@ def replay(states, kernels, events, start, out, answers, log, kept, inside):
                 log[logged] = out[position]
                 logged += 1
     return len(events) - start, logged
+
+
+@njit(cache=True)
+def _must_be_heard(box, before):
+    """Whether a strategy outside has not taken what was posted before a moment, or too much waits for it."""
+    waiting = box.published - box.taken
+    return waiting > 0 and (oldest_heard_at(box) < before or waiting > box.capacity // 2)
 
 
 @njit(cache=True)

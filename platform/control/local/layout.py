@@ -19,6 +19,9 @@ ACCOUNT = "HELIO1"  # the firm's account at the exchange; six characters, as Sou
 FIRST_DAY, LAST_DAY = "2013-01-02", "2022-12-28"  # the last ten years of the panel
 DAY_SECONDS = 2.0
 SHORTEST_DAY, LONGEST_DAY = 0.1, 86_400.0
+# Settings of exchange and engine over those of ``write_configs``, as JSON: {"faults": {"drop": 0.01}}.
+EXCHANGE_SETTINGS, ENGINE_SETTINGS = "HELIOGRAPH_EXCHANGE", "HELIOGRAPH_ENGINE"
+LIMITS_VALID_DAYS = 120  # of the session clock, on which a day takes seconds: bundles are renewed each minute or two
 
 
 class Venue(NamedTuple):
@@ -154,9 +157,14 @@ class Layout:
             "symbols": symbols,
             "history": str(self.history),
             "mode": "polite",
+            "limits_link": True,
+            "limits_key": str(self.var / "secrets" / "limits.pub"),
         }
-        write_atomically(self.exchange_config, json.dumps(exchange, indent=2))
-        write_atomically(self.engine_config, json.dumps(engine, indent=2))
+        for path, content, variable in (
+            (self.exchange_config, exchange, EXCHANGE_SETTINGS),
+            (self.engine_config, engine, ENGINE_SETTINGS),
+        ):
+            write_atomically(path, json.dumps(with_settings(content, variable, os.environ), indent=2))
 
     def known_symbols(self) -> list[str]:
         """What the last run traded, where its configuration and its history are still there; else nothing."""
@@ -173,6 +181,7 @@ class Layout:
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "control.settings",
             "HELIOGRAPH_VAR": str(self.var),
+            "LIMITS_VALID_DAYS": str(LIMITS_VALID_DAYS),
             # Threads of small matrices cost more than they save; fewer malloc arenas keep many processes small.
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
@@ -194,6 +203,27 @@ def day_seconds(environ: Mapping[str, str]) -> float:
     if not SHORTEST_DAY <= seconds <= LONGEST_DAY:
         raise Refusal("bad_day", "HELIOGRAPH_DAY_SECONDS", text, f"{SHORTEST_DAY:g} to {LONGEST_DAY:,.0f} seconds")
     return seconds
+
+
+def with_settings(content: dict[str, Any], variable: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """``content`` with what the environment says over it, field by field. Raises ``Refusal``."""
+    text = environ.get(variable) or "{}"
+    try:
+        over = json.loads(text)
+    except ValueError:
+        over = None
+    if not isinstance(over, dict):
+        raise Refusal("bad_settings", variable, text, "a JSON object of settings")
+    return _over(content, over)
+
+
+def _over(value: Any, over: Any) -> Any:
+    """Objects by their fields, lists of objects one by one, anything else as a whole."""
+    if isinstance(value, dict) and isinstance(over, dict):
+        return value | {name: _over(value[name], each) if name in value else each for name, each in over.items()}
+    if isinstance(value, list) and isinstance(over, list) and all(isinstance(each, dict) for each in [*value, *over]):
+        return [_over(*both) for both in zip(value, over, strict=False)] + value[len(over) :] + over[len(value) :]
+    return over
 
 
 def layout_from_environ() -> Layout:

@@ -26,6 +26,7 @@ LISTS = {
     "backtest-compare": "backtests.view_backtestrun",
     "deployment-list": "deployments.view_deployment",
     "node-list": "deployments.view_node",
+    "limit-list": "limits.view_limit",
     "kill-list": "deployments.view_kill",
     "dataset-list": "marketdata.view_dataset",
     "audit-list": "audit.view_auditrow",
@@ -54,7 +55,7 @@ OBJECTS = {
     "dash-call": ("deployment", True),
 }
 OPEN = {"theme-css", "mark", "favicon"}  # the sign-in page needs them
-ELSEWHERE = {"dash-suite", "kill-rearm", "break-resolve"}  # tested where they are
+ELSEWHERE = {"dash-suite", "kill-rearm", "break-resolve", "limit-decide", "allotment-change"}  # tested where they are
 
 
 def _address(name: str, deployment: Deployment) -> str:
