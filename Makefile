@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` is the whole platform on this machine; Ctrl-C stops it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev browser warm run smoke drill test lint format bench simulate sabotage screenshots lock clean
+.PHONY: help install install-dev browser warm run smoke drill test lint format bench bench-peers simulate sabotage screenshots lock clean
 
 PY := .venv/bin/python
 export PYTHONPATH := .:platform
@@ -51,6 +51,9 @@ format: install-dev ## put the code into form
 
 bench: warm ## every benchmark, one JSON line each
 	@for file in $(wildcard tests/bench/bench_*.py); do $(PY) "$$file" || exit 1; done
+
+bench-peers: warm ## our daily case beside vectorbt's and backtrader's, each in a virtual environment of its own
+	@$(PY) tests/bench/peers/bench_peers.py
 
 simulate: warm ## SEEDS=n sessions in virtual time with faults drawn from their seeds (FIRST=k)
 	@$(PY) -m engine simulate --seeds $(or $(SEEDS),300) --first $(or $(FIRST),1) --processes $(or $(PROCESSES),2)

@@ -24,10 +24,14 @@ NEVER = np.iinfo(np.int64).max
 
 
 class Replay:
-    """Steps events (EVENT, ``ts_recv`` ascending) and answers every order; ``run`` may be called again and again."""
+    """Steps events (EVENT, ``ts_recv`` ascending) and answers every order; ``run`` may be called again and again.
 
-    def __init__(self, engine: Engine) -> None:
+    Orders are executed ``inside`` (1/10,000) better than the touch.
+    """
+
+    def __init__(self, engine: Engine, inside: int = 0) -> None:
         self.engine = engine
+        self._inside = inside
         self.box = np.zeros(1, OUTBOX)  # of nobody
         self._out, self._answers = np.zeros(2 * OUTPUTS, EVENT), np.zeros(1, EVENT)
         self._log, self._kept = np.zeros(LOG_RECORDS, EVENT), np.zeros(128, np.uint8)
@@ -53,6 +57,7 @@ class Replay:
             self._answers,
             self._log,
             self._kept,
+            self._inside,
             self.box,
             reaction_ns,
             arrival,
@@ -63,8 +68,8 @@ class Replay:
 class Lockstep(Replay):
     """The same with the strategy of slot 0 outside; its manifest must be loaded, its artifact must not."""
 
-    def __init__(self, engine: Engine, strategy: PythonStrategy, reaction_ns: int) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, strategy: PythonStrategy, reaction_ns: int, inside: int = 0) -> None:
+        super().__init__(engine, inside)
         self._reaction_ns = reaction_ns
         self._cells, self._words = np.zeros(CAPACITY, EVENT), np.zeros(2, np.int64)
         self._rows = self._cells.view("V64").view(np.int64).reshape(CAPACITY, 8)

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from engine import engine_build
-from engine.backtest.days import day_events, opening_events
+from engine.backtest.costs import Costs
+from engine.backtest.days import Fill, day_events, fill_prices, opening_events
 from engine.backtest.ledger import Ledger
 from engine.backtest.lockstep import Lockstep, Replay
 from engine.content import canonical_json
@@ -32,19 +33,12 @@ from engine.strategies.registry import strategy as registered
 
 Progress = Callable[[float, str], None]
 PREPARE_SHARE = 0.8  # of the progress bar: forming pairs is most of a first run
+USUAL = Costs()
 REACTION_NS = 1_000_000
 
 
 class BacktestCancelled(Exception):
     """Raised between two pieces of work once ``cancelled()`` says so; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """``fee_per_share`` in 1/10,000 of the currency, ``half_spread_bps`` paid on every execution."""
-
-    fee_per_share: int = 30
-    half_spread_bps: float = 2.5
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,7 @@ class _Study:
     closes: np.ndarray
     formations: list[int]
     costs: Costs
+    fill: Fill
     reaction_ns: int
     described: dict[str, Any]
 
@@ -77,7 +72,8 @@ def run_backtest(
     history_root: Path | str,
     out_dir: Path | str,
     *,
-    costs: Costs = Costs(),
+    costs: Costs = USUAL,
+    fill: Fill = Fill.NEXT_OPEN,
     reaction_ns: int = REACTION_NS,
     start: int | None = None,
     end: int | None = None,
@@ -94,7 +90,7 @@ def run_backtest(
     Raises BadInput where the version or its data are not what they should be, BacktestCancelled when
     ``cancelled()`` turns true.
     """
-    study = _study(manifest, open_history(history_root), costs, reaction_ns, start, end)
+    study = _study(manifest, open_history(history_root), costs, fill, reaction_ns, start, end)
 
     def interrupt() -> None:
         if cancelled():
@@ -110,7 +106,13 @@ def run_backtest(
 
 
 def _study(
-    manifest: Manifest, history: History, costs: Costs, reaction_ns: int, start: int | None, end: int | None
+    manifest: Manifest,
+    history: History,
+    costs: Costs,
+    fill: Fill,
+    reaction_ns: int,
+    start: int | None,
+    end: int | None,
 ) -> _Study:
     strategy = registered(manifest.strategy)
     parameters: Any = strategy.parameters(manifest.parameters)
@@ -132,7 +134,7 @@ def _study(
         "costs": asdict(costs),
         "first": int(dates[within][0]),
         "last": int(dates[within][-1]),
-        "fill": "next open" if meta.opens_known else "next close (the history has no opens)",
+        "fill": _fill_in_words(fill, meta.opens_known),
         "engine_build": engine_build(),
         "adjusted": meta.adjusted,
         "survivors_only": meta.survivors_only,
@@ -150,9 +152,16 @@ def _study(
         closes[within],
         formations,
         costs,
+        fill,
         reaction_ns,
         described,
     )
+
+
+def _fill_in_words(fill: Fill, opens_known: bool) -> str:
+    if fill is Fill.CLOSE:
+        return "the close that decided"
+    return "next open" if opens_known else "next close (the history has no opens)"
 
 
 def _prepare(
@@ -164,30 +173,37 @@ def _prepare(
         interrupt()
         progress(PREPARE_SHARE * position / len(study.formations), f"Forming pairs as of {as_of}")
         artifacts[as_of] = study.strategy.prepare(
-            closes, study.parameters, as_of=as_of, warm_to=as_of, instruments=study.symbols, cache=cache
+            closes,
+            study.parameters,
+            as_of=as_of,
+            warm_to=max(as_of, int(study.dates[0])),
+            instruments=study.symbols,
+            cache=cache,
         )
     return artifacts
 
 
 def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, interrupt: Callable[[], None]) -> Ledger:
     """All days through the step, a year at a time: each starts with its formation."""
-    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share)
-    ledger = Ledger(study.symbols, study.manifest.capital, study.costs.fee_per_share)
+    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share, commission_ppm=study.costs.commission_ppm)
+    paid = fill_prices(study.opens, study.closes, study.fill)
+    capital = study.manifest.capital
+    ledger = Ledger(study.symbols, capital, study.costs, study.fill, study.dates, study.closes, paid)
     replay: Replay | None = None
     for position, as_of in enumerate(study.formations):
         interrupt()
         progress(PREPARE_SHARE + (1 - PREPARE_SHARE) * position / len(study.formations), f"Trading {as_of // 10_000}")
         until = study.formations[position + 1] if position + 1 < len(study.formations) else 99_999_999
         days = (study.dates >= as_of if replay else study.dates >= study.dates[0]) & (study.dates < until)
-        events = day_events(study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps)
+        events = day_events(
+            study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps, study.fill
+        )
         if not len(events):
             continue
         ts = int(events[0]["ts_event"])
         replay = replay or _load(engine, study, ts)
         engine.apply_blob(blob(BlobType.ARTIFACT, artifacts[as_of], strategy=0, ts=ts), artifacts[as_of])
         ledger.on_formation(study.strategy.pair_names(artifacts[as_of], study.symbols), int(study.dates[days][0]))
-        fill_prices = np.where(study.opens[days] > 0, study.opens[days], study.closes[days])
-        ledger.on_prices(study.dates[days], fill_prices)
         for records in replay.run(events):
             ledger.on_records(records)
     return ledger
@@ -219,9 +235,9 @@ def _load(engine: Engine, study: _Study, ts: int) -> Replay:
 def _replay_of(engine: Engine, study: _Study) -> Replay:
     implementation = study.strategy.implementation
     if implementation is None:
-        return Replay(engine)
+        return Replay(engine, study.costs.inside)
     strategy = implementation(study.parameters, study.symbols, study.manifest.capital)
-    return Lockstep(engine, strategy, study.reaction_ns)
+    return Lockstep(engine, strategy, study.reaction_ns, study.costs.inside)
 
 
 def warm() -> None:

@@ -86,8 +86,9 @@ class Engine:
     """Deterministic: equal inputs in equal order give equal states and equal outputs, byte for byte.
 
     ``load`` turns a manifest's bytes into what the core needs of it. ``outputs`` holds what the last call
-    emitted; it is reused by the next one. ``fee_per_share`` is money (1/10,000), intervals are ns on the
-    engine's clock. Nothing may be traded before the firm's limits are loaded; ``limits`` is their newest bundle.
+    emitted; it is reused by the next one. ``fee_per_share`` is money (1/10,000), ``commission_ppm`` millionths of the
+    value (no setting of a journal's: backtests alone), intervals are ns on the engine's clock. Nothing may be traded
+    before the firm's limits are loaded; ``limits`` is their newest bundle.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Engine:
         load: Callable[[bytes], Loaded],
         *,
         fee_per_share: int = 0,
+        commission_ppm: int = 0,
         timer_interval: int = 0,
         reprice_after: int = 0,
     ) -> None:
@@ -114,6 +116,7 @@ class Engine:
         self.state["levels"]["limit"] = -1
         self.state["bundle"]["valid_until"] = -1
         self.state["fee_per_share"] = fee_per_share
+        self.state["commission_ppm"] = commission_ppm
         self.state["timer_interval"] = timer_interval
         self.state["reprice_after"] = reprice_after
 

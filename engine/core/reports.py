@@ -20,7 +20,7 @@ from engine.core.orders import (
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
 from engine.core.parents import add_child, drop_child
-from engine.core.positions import book_at_fee, fee_a_share
+from engine.core.positions import EXECUTED, UNDONE, book_at_fee, fee_a_share
 from engine.core.routing import learn, note_answer, note_reject
 from engine.core.sending import cancel_order
 from engine.core.state import Anomaly, StrategyState
@@ -140,7 +140,7 @@ def _shrink_successor(state, order, qty):
 @njit(cache=True)
 def _book(state, out, order, execution, price, qty):
     """Books an execution, at the fee that it has come with."""
-    book_at_fee(state, order.strategy, order.instrument, order.side, price, qty, execution.fee)
+    book_at_fee(state, order.strategy, order.instrument, order.side, price, qty, execution.fee, EXECUTED)
     count_execution(state, order.strategy, order.instrument)
     parent = state.parents[order.strategy, order.instrument]
     if parent.id == order.parent:
@@ -172,7 +172,7 @@ def _on_bust(state, out, order, event):
     if qty == 0 or (event.kind == CORRECTION and price == event.price and qty == event.qty):
         emit_anomaly(state, out, DUPLICATE_REPORT, order.instrument, event.kind, event.ref)
         return
-    book_at_fee(state, order.strategy, order.instrument, -order.side, price, qty, -execution.fee)
+    book_at_fee(state, order.strategy, order.instrument, -order.side, price, qty, execution.fee, UNDONE)
     order.filled -= qty
     order.qty -= qty  # what was open stays open, what was executed is not asked for again
     parent = state.parents[order.strategy, order.instrument]

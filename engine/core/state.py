@@ -197,6 +197,7 @@ STATE = np.dtype(
         ("timer_interval", "<i8"),
         ("reprice_after", "<i8"),
         ("fee_per_share", "<i8"),
+        ("commission_ppm", "<i8"),  # of the value, in millionths
         ("opened_at", "<i8"),  # the session, by the exchange's stamp
         ("bundle", BUNDLE),
         ("venue_fees", VENUE_FEE, (VENUES,)),
