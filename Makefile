@@ -1,7 +1,7 @@
 # Every target sets up what it needs. `make run` is the whole platform on this machine; Ctrl-C stops it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev browser warm run smoke test lint format bench screenshots lock clean
+.PHONY: help install install-dev browser warm run smoke drill test lint format bench bench-peers simulate sabotage screenshots lock clean
 
 PY := .venv/bin/python
 export PYTHONPATH := .:platform
@@ -30,8 +30,14 @@ run: ## everything: services, exchange, engine, web, the demo; a second run goes
 smoke: install-dev browser ## the same on free ports in a temporary var, checked; KEEP=1 leaves it running
 	@$(PY) -m control.local smoke
 
-test: warm browser ## all tests
-	@$(PY) -m pytest
+drill: install-dev warm ## kill -9 everything but the exchange while it trades, and compare; KILLS=200 SEED=1
+	@$(PY) -m control.local drill --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+
+test: warm browser ## all tests, but for the sabotages
+	@$(PY) -m pytest -m "not sabotage"
+
+sabotage: warm ## breaks copies of the engine one by one: sessions in virtual time must find each
+	@$(PY) -m pytest -s -m sabotage tests/simulation
 
 lint: install-dev ## ruff, mypy, import-linter
 	@.venv/bin/ruff check .
@@ -45,6 +51,12 @@ format: install-dev ## put the code into form
 
 bench: warm ## every benchmark, one JSON line each
 	@for file in $(wildcard tests/bench/bench_*.py); do $(PY) "$$file" || exit 1; done
+
+bench-peers: warm ## our daily case beside vectorbt's and backtrader's, each in a virtual environment of its own
+	@$(PY) tests/bench/peers/bench_peers.py
+
+simulate: warm ## SEEDS=n sessions in virtual time with faults drawn from their seeds (FIRST=k)
+	@$(PY) -m engine simulate --seeds $(or $(SEEDS),300) --first $(or $(FIRST),1) --processes $(or $(PROCESSES),2)
 
 screenshots: install-dev browser ## the main pages of a short run, as png files under var/screenshots
 	@$(PY) -m control.local smoke --screenshots $(HELIOGRAPH_VAR)/screenshots

@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow.compute as pc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
-from dashboards import bridge, figures, formats, parts, theme
+from dashboards import bridge, figures, formats, parts, tear_sheet_panels, theme
 from dashboards.parts import Column
-from dashboards.results import MissingResult, Result, read_result, yearly_return
+from dashboards.results import MissingResult, Result, read_result
+from dashboards.tear_sheet import Trials, sheet_of
+from engine.statistics.curve import yearly_return
 
 SHOWN = 500  # rows a table holds at most
 PRESETS = (("1y", "366"), ("5y", "1827"), ("10y", "3653"), ("All", "all"))
@@ -54,6 +56,7 @@ def layout() -> html.Div:
     run = bridge.visit().subject
     if run is None:  # the first index, before any visit
         return html.Div()
+    trials = Trials(*run.tried())
     try:
         result = read_result(run.folder, run.result_sha256)
     except MissingResult as missing:
@@ -64,7 +67,13 @@ def layout() -> html.Div:
             _tiles(run.statistics, result),
             *refusals(run.statistics.get("rejects") or {}),
             html.Div(
-                [_curve(result), _monthly(result), _round_trips(result), _trades(result)],
+                [
+                    _curve(result),
+                    *tear_sheet_panels.panels(result, sheet_of(result, trials)),
+                    _monthly(result),
+                    _round_trips(result),
+                    _trades(result),
+                ],
                 className="columns columns--stretch",
             ),
         ],
@@ -127,6 +136,14 @@ def _curve(result: Result) -> html.Section:
                 "Equity", result.dates, result.equity.tolist(), theme.SIGNALS["accent"], hovertemplate="%{y:,.0f}"
             ),
             figures.line(
+                "Equal weights, held",
+                result.dates,
+                result.benchmark.tolist(),
+                theme.DARK["muted"],
+                width=1,
+                hovertemplate="%{y:,.0f}",
+            ),
+            figures.line(
                 "Drawdown",
                 result.dates,
                 result.drawdown.tolist(),
@@ -150,6 +167,7 @@ def _curve(result: Result) -> html.Section:
         note=f"{result.dates[0]} to {result.dates[-1]}, {formats.quantity(len(result.dates))} trading days",
         tools=[
             parts.key("Equity", "accent"),
+            parts.key("Equal weights, held", "muted"),
             parts.key("Drawdown", "loss"),
             parts.presets("backtest-curve", PRESETS, "all"),
         ],

@@ -51,6 +51,17 @@ ORDERS = (
     Column("Limit", "figure"),
     Column("Reason"),
 )
+SCHEDULES = (
+    Column("Symbol"),
+    Column("Side"),
+    Column("Done", "figure", "Shares of the parent that are executed"),
+    Column("", "text", "Done, on the scale of the whole; the mark is where the plan would be by now"),
+    Column("Planned", "figure", "Shares that the plan's path asks for by now"),
+    Column("Due", "figure", "Of these, what slices and participation let be done"),
+    Column("Quantity", "figure"),
+    Column("Parent", "figure"),
+    Column("Session time, UTC", "time"),
+)
 PRESETS = (("1w", "7"), ("1m", "31"), ("3m", "92"), ("1y", "366"), ("All", "all"))
 
 
@@ -61,7 +72,7 @@ def layout() -> html.Div:
         return html.Div()
     parameters = deployment.version.parameters
     return html.Div(
-        [_tiles(), html.Div([*_charts(parameters), *_tables()], className="columns columns--stretch")],
+        [_tiles(), html.Div([*_charts(parameters), *_tables(deployment.plan)], className="columns columns--stretch")],
         id="live",
         **{
             "data-live": f"/ws/live/deployment/{deployment.pk}/",
@@ -116,8 +127,19 @@ def _charts(parameters: dict[str, Any]) -> list[html.Section]:
     ]
 
 
-def _tables() -> list[html.Section]:
+def _schedules() -> html.Section:
+    return parts.panel(
+        "Execution against plan",
+        parts.table("live-schedules", SCHEDULES, body="live-schedules", height=240, unit="parents"),
+        span=12,
+        tools=[parts.table_tools()],
+        name="panel-schedules",
+    )
+
+
+def _tables(plan: Any) -> list[html.Section]:
     return [
+        *([_schedules()] if plan else []),
         parts.panel(
             "Fills",
             parts.table("live-fills", FILLS, body="live-fills", unit="newest fills"),

@@ -60,19 +60,29 @@ def graph(identity: str, figure: dict[str, Any], height: int) -> dcc.Graph:
     return dcc.Graph(id=identity, figure=figure, config=GRAPH, style={"height": f"{height}px"}, className="chart")
 
 
-def table(name: str, columns: Sequence[Column], *, body: str, height: int = 320, unit: str = "rows") -> html.Div:
-    """The head of a dense table, and an empty tbody with the id ``body`` that a script fills.
+def table(
+    name: str,
+    columns: Sequence[Column],
+    *,
+    body: str,
+    rows: Sequence[html.Tr] = (),
+    height: int = 320,
+    unit: str = "rows",
+) -> html.Div:
+    """The head of a dense table, and a tbody with the id ``body``: of ``rows``, or empty for a script to fill.
 
     ``name`` keeps the columns that a person chose.
     """
     head = html.Thead(
-        html.Tr([html.Th(column.title, className=_CLASSES[column.kind], title=column.hint) for column in columns])
+        html.Tr([html.Th(column.title, className=CLASSES[column.kind], title=column.hint) for column in columns])
     )
-    grid = html.Table([head, html.Tbody(id=body)], className="grid", **{"data-table": name, "data-unit": unit})
+    grid = html.Table(
+        [head, html.Tbody(list(rows), id=body)], className="grid", **{"data-table": name, "data-unit": unit}
+    )
     return html.Div(grid, className="table-scroll", style={"height": f"{height}px"})
 
 
-_CLASSES = {"text": "", "figure": "right", "time": "time"}
+CLASSES = {"text": "", "figure": "right", "time": "time"}
 
 
 def table_tools() -> html.Div:

@@ -1,11 +1,11 @@
-"""A backtest's result files as the page needs them: equity, drawdown, monthly returns, trades, round trips.
+"""A backtest's result files as page and report need them: equity, drawdown, monthly returns, trades, round trips.
 
 Read once a result (its SHA-256 is the key) and kept for the few that are being looked at.
 """
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from dashboards import formats
 from engine.messages import PRICE_SCALE
+from engine.statistics.curve import drawdown, monthly_returns, returns_of, with_capital
+from engine.statistics.monte_carlo import Resampled, resample
 
 KEPT_RESULTS = 8
 
@@ -27,6 +29,7 @@ class MissingResult(RuntimeError):
 class Result:
     """``dates`` are ISO days; ``equity`` and ``gross`` float64 USD at the closes; ``drawdown`` a fraction, 0 or below.
 
+    ``benchmark`` is the same capital in equal weights of all symbols, bought on the first day and held.
     ``monthly`` maps (year, month) to the month's return as a fraction; the first month starts at the capital.
     """
 
@@ -35,10 +38,26 @@ class Result:
     dates: list[str]
     equity: np.ndarray
     gross: np.ndarray
+    benchmark: np.ndarray
     drawdown: np.ndarray
     monthly: dict[tuple[int, int], float]
     trades: pa.Table
     round_trips: pa.Table
+    symbols: pa.Table
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Of each day, float64 [days]."""
+        return returns_of(with_capital(self.capital, self.equity))
+
+    @cached_property
+    def resampled(self) -> Resampled:
+        """What else the days could have come to; some hundred milliseconds of work, done once."""
+        return resample(self.returns)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        return self.described["statistics"]
 
 
 @lru_cache(maxsize=KEPT_RESULTS)
@@ -49,6 +68,7 @@ def read_result(folder: Path, result_sha256: str) -> Result:
         equity = pq.read_table(folder / "equity.parquet")
         trades = pq.read_table(folder / "trades.parquet")
         round_trips = pq.read_table(folder / "round_trips.parquet")
+        symbols = pq.read_table(folder / "symbols.parquet")
     except (OSError, ValueError, pa.ArrowException) as error:
         raise MissingResult(f"{folder.name}: {error}") from error
     capital = described["manifest"]["capital"] / PRICE_SCALE
@@ -60,34 +80,10 @@ def read_result(folder: Path, result_sha256: str) -> Result:
         dates=[formats.day(day) for day in days.tolist()],
         equity=curve,
         gross=equity["gross"].cast(pa.float64()).to_numpy(),
-        drawdown=drawdown(capital, curve),
+        benchmark=equity["benchmark"].cast(pa.float64()).to_numpy(),
+        drawdown=drawdown(with_capital(capital, curve))[1:],
         monthly=monthly_returns(capital, days, curve),
         trades=trades,
         round_trips=round_trips,
+        symbols=symbols,
     )
-
-
-def drawdown(capital: float, equity: np.ndarray) -> np.ndarray:
-    """Fraction below the highest value so far (the capital included), same shape as ``equity``."""
-    return equity / np.maximum(np.maximum.accumulate(equity), capital) - 1
-
-
-def monthly_returns(capital: float, days: np.ndarray, equity: np.ndarray) -> dict[tuple[int, int], float]:
-    """The return of each calendar month from the last close before it; ``days`` int64 yyyymmdd, ascending."""
-    returns = {}
-    before = capital
-    months = days // 100
-    lasts = np.flatnonzero(np.append(months[1:] != months[:-1], True))
-    for last in lasts.tolist():
-        month = int(months[last])
-        returns[month // 100, month % 100] = float(equity[last] / before - 1)
-        before = float(equity[last])
-    return returns
-
-
-def yearly_return(monthly: dict[tuple[int, int], float], year: int) -> float:
-    """The months of ``year`` compounded."""
-    growth = 1.0
-    for (of_year, _month), value in monthly.items():
-        growth *= 1 + value if of_year == year else 1
-    return growth - 1

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from engine import PACKAGE, engine_build
-from engine.messages import DataContract, LimitEnvelope
+from engine.messages import DataContract, LimitEnvelope, Plan
 from engine.sources import import_closure
 from engine.strategies.registry import strategy as registered
 
@@ -39,3 +39,8 @@ def content_hash(strategy: str, parameters: dict[str, Any], envelope: LimitEnvel
             }
         )
     ).hexdigest()
+
+
+def plan_hash(content: str, plan: Plan) -> str:
+    """What a deployment's plan is known by, with the content hash of the version that it works for. Hex digest."""
+    return sha256(canonical_json({"content_hash": content, "plan": msgspec.to_builtins(plan)})).hexdigest()

@@ -17,7 +17,9 @@ from engine.core.limit_tables import DeskLimits as DeskLimits
 from engine.core.limit_tables import Limits as Limits
 from engine.core.limit_tables import SignedBundle as SignedBundle
 from engine.core.limit_tables import StrategyLimits as StrategyLimits
+from engine.core.limit_tables import bundle_within as bundle_within
 from engine.core.limit_tables import canonical_bytes, decode_bundle
+from engine.core.limit_tables import limits_within as limits_within
 from engine.errors import BadInput
 from engine.files import replace_file
 

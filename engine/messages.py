@@ -46,6 +46,28 @@ class DataContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_hash: str
 
 
+PlanKind = Literal["twap", "vwap", "pov", "shortfall"]
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How every parent of a deployment is worked, from when the session first lets it be; without one, at once.
+
+    Shares of something are fractions from 0 to 1. ``engine.execution.plans`` says what may stand here.
+    """
+
+    kind: PlanKind
+    minutes: float  # of session time
+    min_slice: int  # shares
+    max_slice: int
+    rate: float = 0.0  # pov: of what the market trades
+    curve: tuple[float, ...] = ()  # vwap: the volume that is expected in each of so many equal parts
+    urgency: float = 0.0  # shortfall: kappa T, 0 an even pace (Almgren and Chriss 2000, equation 17)
+    timing: float = 0.0  # of a slice, in which the moment of its release is random
+    max_participation: float = 0.0  # of the market's volume; 0: no limit
+    completes: bool = True  # what is left at the end is sent then, or is left
+    seed: int = 0
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to run, and the hash of exactly that. An engine refuses what it cannot recompute."""
 
@@ -60,6 +82,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capital: int  # 1/10,000 of the currency
     desk: str = ""  # whose it is: what kills name
     name: str = ""  # the strategy as people know it
+    plan: Plan | None = None
+    plan_hash: str = ""  # engine.content.plan_hash of it, "" without one
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -105,6 +129,7 @@ class Desired(Message, frozen=True):
     deployments: list[Deployed]
     kills: list[KillOrder] = []  # the newest of each scope that was ever killed
     resolutions: list[Resolution] = []  # until the engine has reported them
+    limits: str = ""  # the node's signed bundle (``engine.limits_bundle``), its newest; "" where it has none
 
 
 class Acknowledge(Message, frozen=True):
@@ -164,6 +189,22 @@ class Latch(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class LimitsUse(msgspec.Struct, frozen=True):
+    """How much of a level's limits a node uses at worst: everything that works on the worse side is filled."""
+
+    desk: str  # "": the firm
+    position_qty: int  # shares of the symbol of which it is most
+    gross_notional: int  # 1/10,000 of the currency, at the marks
+
+
+class LimitsInForce(msgspec.Struct, frozen=True):
+    """The bundle that the engine's step checks by, and what was used when it was asked."""
+
+    number: int
+    valid_until: int  # ns on the engine's clock
+    uses: list[LimitsUse]
+
+
 class Heartbeat(Message, frozen=True):
     """Each 500 ms."""
 
@@ -180,6 +221,7 @@ class Heartbeat(Message, frozen=True):
     breaks: list[OpenBreak] = []
     latches: list[Latch] = []
     kill_epoch: int = 0  # the newest that was applied
+    limits: LimitsInForce | None = None  # None before the first bundle
     venues: list[VenueStatus] = []
 
 
@@ -278,6 +320,21 @@ class RejectReport(msgspec.Struct, frozen=True, tag="reject", tag_field="kind"):
     order_value: int
 
 
+class ScheduleReport(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind"):
+    """How far a parent that is worked by a plan has come, in shares."""
+
+    record: int
+    ts: int
+    deployment: str
+    symbol: str
+    side: Side
+    parent_id: int
+    qty: int  # in all
+    planned: int  # that the path asks for by now
+    due: int  # of these, what slices and participation let be done
+    done: int
+
+
 class StateReport(msgspec.Struct, frozen=True, tag="state", tag_field="kind"):
     record: int
     ts: int
@@ -300,9 +357,9 @@ class BreakReport(msgspec.Struct, frozen=True, tag="break", tag_field="kind"):
     record: int
     ts: int
     symbol: str
-    code: str  # resolved, unknown_execution, unknown_bust
+    code: str  # resolved, or what engine.core.events.Break says, in lower case
     value: int
-    person: str = ""  # who resolved it
+    person: str = ""  # who resolved it; "by rule" when what caused it is gone
 
 
 class KillReport(msgspec.Struct, frozen=True, tag="kill", tag_field="kind"):
@@ -319,7 +376,15 @@ class KillReport(msgspec.Struct, frozen=True, tag="kill", tag_field="kind"):
 
 
 OfDeployment: TypeAlias = (
-    OrderReport | FillReport | BustReport | PositionReport | EquityReport | SignalReport | RejectReport | StateReport
+    OrderReport
+    | FillReport
+    | BustReport
+    | PositionReport
+    | EquityReport
+    | SignalReport
+    | RejectReport
+    | ScheduleReport
+    | StateReport
 )
 Report: TypeAlias = OfDeployment | AnomalyReport | BreakReport | KillReport
 

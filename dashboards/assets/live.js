@@ -23,6 +23,9 @@
       this.orders = new T.LiveTable(body("live-orders"), (order) => order.order_id, T.orderCells, true);
       this.positions = new T.LiveTable(body("live-positions"), (one) => one.symbol, T.positionCells, false);
       this.pairs = new T.LiveTable(body("live-pairs"), (one) => one.pair, T.signalCells(...scale), false);
+      // Only where the deployment has a plan.
+      const planned = body("live-schedules");
+      this.schedules = planned && new T.LiveTable(planned, (one) => one.symbol, T.scheduleCells, false);
       this.head();
       this.connection = "connecting";
       this.heardAt = 0; // this browser's clock, of the newest heartbeat
@@ -47,7 +50,7 @@
       this.held = new Map();
       this.working = new Map();
       this.engine = {};
-      for (const table of [this.fills, this.orders, this.positions, this.pairs]) table.clear();
+      for (const table of [this.fills, this.orders, this.positions, this.pairs, this.schedules]) if (table) table.clear();
       this.busted = new Set(data.fills.filter((fill) => fill.busted).map(T.executionKey));
       this.equityChart.snapshot(data.equity, data.fills.filter((fill) => !fill.busted));
       this.signalChart.snapshot(data.signals);
@@ -77,6 +80,7 @@
       if (data.fills) this.fills.put(data.fills, flash);
       if (data.orders) this.orders.put(data.orders, flash);
       if (data.positions) this.positions.put(data.positions, flash);
+      if (data.schedules && this.schedules) this.schedules.put(data.schedules, false);
       for (const one of data.positions || []) this.held.set(one.symbol, one.qty);
       for (const one of data.orders || []) {
         if (WORKING.has(one.state)) this.working.set(one.order_id, one);

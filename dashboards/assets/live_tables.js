@@ -90,6 +90,31 @@
     X.cell(order.reason || "", "muted"),
   ];
 
+  // Done as a bar on the scale of the whole, with a mark where the plan would be.
+  function progress(one) {
+    const node = X.span("", "gauge");
+    const share = (shares) => (one.qty ? Math.min(100, (100 * shares) / one.qty) : 0);
+    const bar = X.span("", "gauge-bar" + (one.done < one.due ? " is-beyond" : ""));
+    bar.style.left = "0";
+    bar.style.width = share(one.done) + "%";
+    const mark = X.span("", "gauge-mark");
+    mark.style.left = share(one.planned) + "%";
+    node.append(mark, bar);
+    return node;
+  }
+
+  const scheduleCells = (one) => [
+    X.cell(one.symbol),
+    X.side(one.side),
+    X.figure(one.done, "quantity"),
+    X.cell(progress(one), "gauge-cell"),
+    X.figure(one.planned, "quantity"),
+    X.figure(one.due, "quantity"),
+    X.figure(one.qty, "quantity"),
+    X.cell(String(one.parent_id), "right muted-figure", one.parent_id),
+    X.stamp(one.ts),
+  ];
+
   // A bar from zero to z on the scale of the stop levels, with a mark at each entry level.
   function gauge(z, entry, stop) {
     const node = X.span("", "gauge");
@@ -129,6 +154,7 @@
     positionCells,
     orderCells,
     signalCells,
+    scheduleCells,
     fillKey: (fill) => executionKey(fill) + "/" + (fill.revision || 1),
     executionKey,
   };

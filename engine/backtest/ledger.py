@@ -2,23 +2,32 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.backtest.round_trips import RoundTrip, RoundTrips
-from engine.backtest.statistics import DAYS_A_YEAR, equity_statistics
+from engine.backtest.costs import Costs
+from engine.backtest.days import Fill
+from engine.backtest.result_files import (
+    dates_of,
+    equity_table,
+    holdings_table,
+    joined,
+    money,
+    round_trips_table,
+    symbols_table,
+    trades_table,
+)
+from engine.backtest.round_trips import RoundTrips
 from engine.content import canonical_json
-from engine.core.events import EVENT, PRICE_SCALE, Kind
+from engine.core.events import PRICE_SCALE, Kind
 from engine.core.limit_names import Level, Limit
-from engine.messages import side_name
-
-MONEY = pa.decimal128(20, 4)
+from engine.statistics.benchmark import equal_weights, relative_statistics
+from engine.statistics.curve import equity_statistics, returns_of, with_capital
+from engine.statistics.trading import Executions, by_symbol, exposure, hit_rate, holdings, turnover
 
 
 @dataclass(frozen=True)
@@ -29,14 +38,19 @@ class Written:
 
 
 class Ledger:
-    """Takes formations, fill prices and output records in their order; money and prices in 1/10,000."""
+    """Takes formations and output records in their order; money and prices in 1/10,000.
 
-    def __init__(self, symbols: list[str], capital: int, fee_per_share: int) -> None:
-        self._symbols = symbols
-        self._capital = capital
-        self._fee_per_share = fee_per_share
+    ``dates`` int64 yyyymmdd [days] and ``closes`` int64 [days, symbols] are those of the whole run, ``paid`` (of the
+    same shape) is what an order of a day is filled at before half a spread; 0 where there is none.
+    """
+
+    def __init__(
+        self, symbols: list[str], capital: int, costs: Costs, fill: Fill, dates: np.ndarray, closes: np.ndarray,
+        paid: np.ndarray,
+    ) -> None:  # fmt: skip
+        self._symbols, self._capital, self._costs, self._fill = symbols, capital, costs, fill
+        self._dates, self._closes, self._paid = dates, closes, paid
         self._pairs: list[str] = []
-        self._prices: dict[int, np.ndarray] = {}
         self._trips = RoundTrips()
         self._legs: dict[str, dict[str, int]] = {}
         self._date = 0
@@ -50,10 +64,6 @@ class Ledger:
         self._pairs = pairs
         self._trips.on_formation(pairs, date)
 
-    def on_prices(self, dates: np.ndarray, prices: np.ndarray) -> None:
-        """What an order fills at before costs: int64 [days, symbols], 0 = none."""
-        self._prices = dict(zip(dates.tolist(), prices, strict=True))
-
     def on_records(self, records: np.ndarray) -> None:
         """EVENT records of the kinds that the runner keeps."""
         self._fills.append(records[records["kind"] == Kind.FILL].view("V64"))
@@ -63,20 +73,42 @@ class Ledger:
             self._rejects[f"{Limit(record['code']).name.lower()} at {Level(record['level']).name.lower()}"] += 1
         followed = records[np.isin(records["kind"], (Kind.LEG, Kind.SIGNAL, Kind.EQUITY))]
         columns = [followed[name].tolist() for name in ("kind", "instrument", "side", "pair", "target")]
-        for date, kind, instrument, side, pair, target in zip(_dates(followed["ts_event"]), *columns, strict=True):
+        dates = dates_of(followed["ts_event"]).tolist()
+        for date, kind, instrument, side, pair, target in zip(dates, *columns, strict=True):
             if date != self._date:
-                self._date = date
-                self._trips.on_session(dict(zip(self._symbols, self._prices[date].tolist(), strict=True)))
+                self._on_date(date)
             if kind == Kind.LEG:
                 self._legs.setdefault(self._pairs[pair], {})[self._symbols[instrument]] = target
             elif kind == Kind.SIGNAL:  # its z_micro stands where a LEG's target does
                 name = self._pairs[pair]
                 self._trips.on_stance(name, side, target / 1e6, date, self._legs.pop(name, {}))
 
+    def _on_date(self, date: int) -> None:
+        """What the close before decided is priced: at this day's prices, or at that close where orders fill on it."""
+        self._price_trips(self._date if self._fill is Fill.CLOSE else date)
+        self._date = date
+
+    def _price_trips(self, date: int) -> None:
+        if date and self._trips.unpriced:
+            prices = self._paid[np.searchsorted(self._dates, date)]
+            self._trips.on_session(dict(zip(self._symbols, prices.tolist(), strict=True)))
+
     def write(self, folder: Path, described: dict[str, Any]) -> Written:
         """Writes the files, result.json last; equal runs write equal bytes of it."""
-        fills, equity = _joined(self._fills), _joined(self._equity)
-        statistics = self._statistics(fills, equity)
+        if self._fill is Fill.CLOSE:
+            self._price_trips(self._date)
+        fills, equity = joined(self._fills), _last_of_each_day(joined(self._equity))
+        executions = self._executions(fills)
+        benchmark = np.rint(self._capital * equal_weights(self._closes)).astype(np.int64)
+        tables = {
+            "equity": equity_table(self._dates, equity, benchmark),
+            "trades": trades_table(self._symbols, fills, self._dates[executions.days], executions),
+            "round_trips": round_trips_table(self._trips.finished),
+            "symbols": symbols_table(self._symbols, by_symbol(executions, _last_prices(self._closes))),
+        }
+        if not self._pairs:
+            tables["round_trips"] = holdings_table(self._symbols, self._dates, holdings(executions))
+        statistics = self._statistics(executions, equity, benchmark, tables["round_trips"])
         result = {
             **described,
             "statistics": statistics,
@@ -84,83 +116,60 @@ class Ledger:
             "trades_sha256": sha256(fills.tobytes()).hexdigest(),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        files = {name: folder / f"{name}.parquet" for name in ("equity", "trades", "round_trips")}
-        pq.write_table(_equity_table(equity), files["equity"])
-        pq.write_table(self._trades_table(fills), files["trades"])
-        pq.write_table(_round_trips_table(self._trips.finished), files["round_trips"])
+        files = {name: folder / f"{name}.parquet" for name in tables}
+        for name, table in tables.items():
+            pq.write_table(table, files[name])
         files["result"] = folder / "result.json"
         files["result"].write_bytes(canonical_json(result))
         return Written(sha256(files["result"].read_bytes()).hexdigest(), statistics, files)
 
-    def _statistics(self, fills: np.ndarray, equity: np.ndarray) -> dict[str, Any]:
-        notional = int((fills["price"] * fills["qty"]).sum())
-        profits = [trip.profit for trip in self._trips.finished]
-        curve = equity["equity"] / PRICE_SCALE
-        years = len(equity) / DAYS_A_YEAR
+    def _executions(self, fills: np.ndarray) -> Executions:
+        days = np.searchsorted(self._dates, dates_of(fills["ts_event"]))
+        instruments, prices = fills["instrument"].astype(np.int64), fills["price"].astype(np.int64)
+        shares = fills["qty"].astype(np.int64)
+        return Executions(
+            instruments=instruments,
+            sides=fills["side"].astype(np.int64),
+            prices=prices,
+            shares=shares,
+            fees=self._costs.fees(instruments, prices, shares),
+            mids=self._paid[days, instruments],
+            days=days,
+        )
+
+    def _statistics(
+        self, executions: Executions, equity: np.ndarray, benchmark: np.ndarray, round_trips: Any
+    ) -> dict[str, Any]:
+        curve, capital = equity["equity"] / PRICE_SCALE, self._capital / PRICE_SCALE
+        profits = np.array([float(profit) for profit in round_trips["profit"].to_pylist()])
+        held_days = round_trips["days"].to_numpy()
+        returns = returns_of(with_capital(capital, curve))
+        of_benchmark = returns_of(with_capital(capital, benchmark / PRICE_SCALE))
         return {
-            "final_equity": _money(int(equity["equity"][-1])),
-            **equity_statistics(curve, self._capital / PRICE_SCALE),
+            "final_equity": money(int(equity["equity"][-1])),
+            **equity_statistics(curve, capital),
+            **exposure(equity["gross"] / PRICE_SCALE, curve),
             "days": len(equity),
-            "trades": len(fills),
+            "trades": len(executions.prices),
             "round_trips": len(profits),
-            "hit_rate": sum(profit > 0 for profit in profits) / len(profits) if profits else None,
-            "fees": _money(int(fills["qty"].sum()) * self._fee_per_share),
-            "turnover": notional / PRICE_SCALE / float(curve.mean()) / years,
+            "hit_rate": hit_rate(profits),
+            "holding_days": float(held_days.mean()) if len(held_days) else None,
+            "fees": money(int(executions.fees.sum())),
+            "spread": money(int(executions.spread.sum())),
+            "turnover": turnover(int(executions.notional.sum()) / PRICE_SCALE, curve),
+            "relative": relative_statistics(returns, of_benchmark),
             "rejects": dict(sorted(self._rejects.items())),
             "anomalies": self._anomalies,
         }
 
-    def _trades_table(self, fills: np.ndarray) -> pa.Table:
-        return pa.table(
-            {
-                "ts": pa.array(fills["ts_event"], pa.timestamp("ns", "UTC")),
-                "date": _dates(fills["ts_event"]),
-                "order_id": pa.array(fills["order_id"]),
-                "symbol": [self._symbols[instrument] for instrument in fills["instrument"]],
-                "side": [side_name(side) for side in fills["side"]],
-                "price": _money_column(fills["price"]),
-                "qty": pa.array(fills["qty"]),
-                "notional": _money_column(fills["price"] * fills["qty"]),
-                "fee": _money_column(fills["qty"] * self._fee_per_share),
-            }
-        )
+
+def _last_of_each_day(equity: np.ndarray) -> np.ndarray:
+    """The last EQUITY record of each date: at the close, or after what was filled on it."""
+    days = equity["ts_event"] // 86_400_000_000_000  # a session in New York does not cross midnight UTC
+    return equity[np.append(days[1:] != days[:-1], True)]
 
 
-def _equity_table(equity: np.ndarray) -> pa.Table:
-    columns = {name: _money_column(equity[name]) for name in ("equity", "unrealised", "realised", "gross")}
-    return pa.table({"date": _dates(equity["ts_event"]), **columns})
-
-
-def _round_trips_table(trips: list[RoundTrip]) -> pa.Table:
-    return pa.table(
-        {
-            "pair": pa.array([trip.pair for trip in trips], pa.string()),
-            "stance": pa.array([trip.stance for trip in trips], pa.int64()),
-            "entry_date": pa.array([trip.entry_date for trip in trips], pa.int64()),
-            "exit_date": pa.array([trip.exit_date for trip in trips], pa.int64()),
-            "days": pa.array([trip.days for trip in trips], pa.int64()),
-            "entry_z": pa.array([trip.entry_z for trip in trips], pa.float64()),
-            "exit_z": pa.array([trip.exit_z for trip in trips], pa.float64()),
-            "profit": _money_column(np.array([trip.profit for trip in trips], np.int64)),
-        }
-    )
-
-
-def _joined(pieces: list[np.ndarray]) -> np.ndarray:
-    """One EVENT array; joined as raw bytes, for numpy would repack the overlapping payload."""
-    raw = np.concatenate(pieces) if pieces else np.zeros(0, "V64")
-    return raw.view(EVENT)
-
-
-def _dates(ts: np.ndarray) -> list[int]:
-    """The trading dates (yyyymmdd) of times within New York's session, whose date in UTC is the same."""
-    days = np.datetime_as_string(ts.astype("datetime64[ns]"), unit="D")
-    return [int(day.replace("-", "")) for day in days]
-
-
-def _money(amount: int) -> str:
-    return str(Decimal(amount).scaleb(-4))
-
-
-def _money_column(amounts: np.ndarray) -> pa.Array:
-    return pa.array([Decimal(amount).scaleb(-4) for amount in amounts.tolist()], MONEY)
+def _last_prices(closes: np.ndarray) -> np.ndarray:
+    """Each symbol's newest close, int64 [symbols]; 0 where it never had one."""
+    newest = len(closes) - 1 - (closes[::-1] > 0).argmax(axis=0)
+    return closes[newest, np.arange(closes.shape[1])]

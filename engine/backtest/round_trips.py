@@ -34,6 +34,11 @@ class RoundTrips:
         self._entered: list[RoundTrip] = []
         self._ended: list[RoundTrip] = []
 
+    @property
+    def unpriced(self) -> bool:
+        """Whether anything that was decided waits for its price."""
+        return bool(self._entered or self._ended)
+
     def on_session(self, prices: dict[str, int]) -> None:
         """What closes before decided is priced at this session's open; a leg without a price (0) waits."""
         for trip in [trip for trip in self._entered if all(prices[leg] for leg in trip.legs)]:

@@ -15,38 +15,30 @@ import msgspec
 import numpy as np
 
 from engine import engine_build
-from engine.backtest.days import day_events, opening_events
+from engine.backtest.costs import Costs
+from engine.backtest.days import Fill, day_events, fill_prices, opening_events
 from engine.backtest.ledger import Ledger
+from engine.backtest.lockstep import Lockstep, Replay
 from engine.content import canonical_json
 from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import EVENT, BlobType, Command, Kind
 from engine.core.limit_tables import firm_limits, strategy_limits
-from engine.core.state import OUTPUTS
 from engine.errors import BadInput
 from engine.history import History, open_history
 from engine.messages import Manifest
 from engine.research.cointegration import FormationCache, formation_dates
-from engine.simulation.bar_venue import replay
 from engine.strategies.base import Closes, Strategy
 from engine.strategies.load import load_manifest
 from engine.strategies.registry import strategy as registered
 
 Progress = Callable[[float, str], None]
 PREPARE_SHARE = 0.8  # of the progress bar: forming pairs is most of a first run
-LOG_RECORDS = 1 << 18
-KEPT = (Kind.FILL, Kind.EQUITY, Kind.SIGNAL, Kind.LEG, Kind.LIMIT_REJECT, Kind.ANOMALY)
+USUAL = Costs()
+REACTION_NS = 1_000_000
 
 
 class BacktestCancelled(Exception):
     """Raised between two pieces of work once ``cancelled()`` says so; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """``fee_per_share`` in 1/10,000 of the currency, ``half_spread_bps`` paid on every execution."""
-
-    fee_per_share: int = 30
-    half_spread_bps: float = 2.5
 
 
 @dataclass(frozen=True)
@@ -70,6 +62,8 @@ class _Study:
     closes: np.ndarray
     formations: list[int]
     costs: Costs
+    fill: Fill
+    reaction_ns: int
     described: dict[str, Any]
 
 
@@ -78,7 +72,9 @@ def run_backtest(
     history_root: Path | str,
     out_dir: Path | str,
     *,
-    costs: Costs = Costs(),
+    costs: Costs = USUAL,
+    fill: Fill = Fill.NEXT_OPEN,
+    reaction_ns: int = REACTION_NS,
     start: int | None = None,
     end: int | None = None,
     cache: Path | str | None = None,
@@ -88,12 +84,13 @@ def run_backtest(
     """Runs ``manifest`` from ``start`` to ``end`` (yyyymmdd; all that the formation window leaves by default).
 
     Writes result.json, equity.parquet, trades.parquet and round_trips.parquet into ``out_dir``.
+    ``reaction_ns`` is what a strategy that runs outside the engine takes from what it hears to what it wants.
     ``cache`` is the folder of remembered formations (``formations`` beside the history by default).
 
     Raises BadInput where the version or its data are not what they should be, BacktestCancelled when
     ``cancelled()`` turns true.
     """
-    study = _study(manifest, open_history(history_root), costs, start, end)
+    study = _study(manifest, open_history(history_root), costs, fill, reaction_ns, start, end)
 
     def interrupt() -> None:
         if cancelled():
@@ -108,7 +105,15 @@ def run_backtest(
     return BacktestResult(_digest(study.described), result.sha256, result.statistics, result.files)
 
 
-def _study(manifest: Manifest, history: History, costs: Costs, start: int | None, end: int | None) -> _Study:
+def _study(
+    manifest: Manifest,
+    history: History,
+    costs: Costs,
+    fill: Fill,
+    reaction_ns: int,
+    start: int | None,
+    end: int | None,
+) -> _Study:
     strategy = registered(manifest.strategy)
     parameters: Any = strategy.parameters(manifest.parameters)
     meta = history.describe(manifest.data.dataset)
@@ -129,12 +134,14 @@ def _study(manifest: Manifest, history: History, costs: Costs, start: int | None
         "costs": asdict(costs),
         "first": int(dates[within][0]),
         "last": int(dates[within][-1]),
-        "fill": "next open" if meta.opens_known else "next close (the history has no opens)",
+        "fill": _fill_in_words(fill, meta.opens_known),
         "engine_build": engine_build(),
         "adjusted": meta.adjusted,
         "survivors_only": meta.survivors_only,
         "symbols": symbols,
     }
+    if strategy.implementation:
+        described["reaction_ns"] = reaction_ns
     return _Study(
         manifest,
         strategy,
@@ -145,8 +152,16 @@ def _study(manifest: Manifest, history: History, costs: Costs, start: int | None
         closes[within],
         formations,
         costs,
+        fill,
+        reaction_ns,
         described,
     )
+
+
+def _fill_in_words(fill: Fill, opens_known: bool) -> str:
+    if fill is Fill.CLOSE:
+        return "the close that decided"
+    return "next open" if opens_known else "next close (the history has no opens)"
 
 
 def _prepare(
@@ -158,39 +173,44 @@ def _prepare(
         interrupt()
         progress(PREPARE_SHARE * position / len(study.formations), f"Forming pairs as of {as_of}")
         artifacts[as_of] = study.strategy.prepare(
-            closes, study.parameters, as_of=as_of, warm_to=as_of, instruments=study.symbols, cache=cache
+            closes,
+            study.parameters,
+            as_of=as_of,
+            warm_to=max(as_of, int(study.dates[0])),
+            instruments=study.symbols,
+            cache=cache,
         )
     return artifacts
 
 
 def _run(study: _Study, artifacts: dict[int, bytes], progress: Progress, interrupt: Callable[[], None]) -> Ledger:
     """All days through the step, a year at a time: each starts with its formation."""
-    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share)
-    ledger = Ledger(study.symbols, study.manifest.capital, study.costs.fee_per_share)
-    loaded = False
+    engine = Engine(load_manifest, fee_per_share=study.costs.fee_per_share, commission_ppm=study.costs.commission_ppm)
+    paid = fill_prices(study.opens, study.closes, study.fill)
+    capital = study.manifest.capital
+    ledger = Ledger(study.symbols, capital, study.costs, study.fill, study.dates, study.closes, paid)
+    replay: Replay | None = None
     for position, as_of in enumerate(study.formations):
         interrupt()
         progress(PREPARE_SHARE + (1 - PREPARE_SHARE) * position / len(study.formations), f"Trading {as_of // 10_000}")
         until = study.formations[position + 1] if position + 1 < len(study.formations) else 99_999_999
-        days = (study.dates >= as_of if loaded else study.dates >= study.dates[0]) & (study.dates < until)
-        events = day_events(study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps)
+        days = (study.dates >= as_of if replay else study.dates >= study.dates[0]) & (study.dates < until)
+        events = day_events(
+            study.dates[days], study.opens[days], study.closes[days], study.costs.half_spread_bps, study.fill
+        )
         if not len(events):
             continue
         ts = int(events[0]["ts_event"])
-        if not loaded:
-            _load(engine, study, ts)
-            loaded = True
+        replay = replay or _load(engine, study, ts)
         engine.apply_blob(blob(BlobType.ARTIFACT, artifacts[as_of], strategy=0, ts=ts), artifacts[as_of])
         ledger.on_formation(study.strategy.pair_names(artifacts[as_of], study.symbols), int(study.dates[days][0]))
-        fill_prices = np.where(study.opens[days] > 0, study.opens[days], study.closes[days])
-        ledger.on_prices(study.dates[days], fill_prices)
-        for records in _replay(engine, events):
+        for records in replay.run(events):
             ledger.on_records(records)
     return ledger
 
 
-def _load(engine: Engine, study: _Study, ts: int) -> None:
-    """The engine's instruments, limits, manifest and parameters, and the command to start."""
+def _load(engine: Engine, study: _Study, ts: int) -> Replay:
+    """The engine's instruments, limits, manifest and parameters, and the command to start; what steps it from there."""
     payloads = [
         (BlobType.INSTRUMENTS, FIRM, json.dumps(study.symbols).encode()),
         (BlobType.LIMITS, FIRM, firm_limits(study.manifest.envelope)),
@@ -200,6 +220,7 @@ def _load(engine: Engine, study: _Study, ts: int) -> None:
     ]
     for blob_type, strategy, payload in payloads:
         engine.apply_blob(blob(blob_type, payload, strategy=strategy, ts=ts), payload)
+    replay = _replay_of(engine, study)
     start = np.zeros(1, EVENT)
     start["ts_event"] = start["ts_recv"] = ts
     start["instrument"] = -1
@@ -208,24 +229,20 @@ def _load(engine: Engine, study: _Study, ts: int) -> None:
     engine.apply(start)
     for index in range(len(opening := opening_events(len(study.symbols), ts))):
         engine.apply(opening, index)
+    return replay
 
 
-def _replay(engine: Engine, events: np.ndarray) -> Any:
-    """Steps all ``events`` against the bar venue; yields the kept outputs, copied, piece by piece."""
-    out, answers = np.zeros(2 * OUTPUTS, EVENT), np.zeros(1, EVENT)
-    log = np.zeros(LOG_RECORDS, EVENT)
-    kept = np.zeros(128, np.uint8)
-    kept[list(KEPT)] = 1
-    taken = 0
-    while taken < len(events):
-        stepped, logged = replay(engine.record, engine.kernels, events, taken, out, answers, log, kept)
-        taken += stepped
-        yield log[:logged].copy()
+def _replay_of(engine: Engine, study: _Study) -> Replay:
+    implementation = study.strategy.implementation
+    if implementation is None:
+        return Replay(engine, study.costs.inside)
+    strategy = implementation(study.parameters, study.symbols, study.manifest.capital)
+    return Lockstep(engine, strategy, study.reaction_ns, study.costs.inside)
 
 
 def warm() -> None:
     """Compiles, or loads from the cache, what a backtest calls."""
-    for _ in _replay(Engine(load_manifest), opening_events(1, 0)):
+    for _ in Replay(Engine(load_manifest)).run(opening_events(1, 0)):
         continue
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from engine.benchmarks import many_pairs
 from engine.core.events import BlobType, Command
 from engine.core.limit_tables import strategy_limits
 from engine.live.control import CHOOSE_SLOT, blob_packets, command_packets, connect
 from engine.messages import DataContract, LimitEnvelope, Manifest
+from engine.strategies import many_pairs
 
 STRATEGY = "intraday_pairs"
 ENVELOPE = LimitEnvelope(100_000, 10**12, 10**7, 10**14)

@@ -22,9 +22,9 @@ E_ID, E_QTY, E_PRICE, E_FLAG, E_MATCH = (
 )
 A, E, R = ord("A"), ord("E"), ord("R")
 
-# ``orders`` entered and executed so far, and bytes of packets of other kinds (heartbeats, cancels). The
-# last two are the caller's: what it was at.
-PORT = np.dtype([("orders", "<i8"), ("others", "<i8"), ("begun", "<i8"), ("answering", "<i8")])
+# ``orders`` entered and executed so far, and bytes of packets of other kinds (heartbeats, cancels). While it is
+# ``silent``, packets are kept (`keep`): from ``kept_from`` to ``kept``. The last two are the caller's: what it was at.
+PORT = np.dtype([(name, "<i8") for name in ("orders", "others", "silent", "kept_from", "kept", "begun", "answering")])
 
 
 @njit(cache=True, nogil=True)
@@ -46,6 +46,24 @@ def answer(port, content, start, stop, out, at):
             port.others += end - start
         start = end
     return at, stop - start
+
+
+@njit(cache=True, nogil=True)
+def keep(port, kept, content, start, stop):
+    """Lets ``content[start:stop]`` wait in ``kept`` (uint8), as far as there is room."""
+    for index in range(start, min(stop, start + len(kept) - port.kept)):
+        kept[port.kept] = content[index]
+        port.kept += 1
+
+
+@njit(cache=True, nogil=True)
+def next_kept(port, kept, out):
+    """Puts the next packet that was kept into ``out``; its bytes."""
+    size = 2 + load_u16(kept, port.kept_from)
+    for index in range(size):
+        out[index] = kept[port.kept_from + index]
+    port.kept_from += size
+    return size
 
 
 @njit(cache=True, nogil=True)

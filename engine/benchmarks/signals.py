@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.benchmarks import itch_file, many_pairs
+from engine.benchmarks import itch_file
 from engine.benchmarks.surroundings import commit, machine
 from engine.core.compiled import njit
 from engine.core.engine import FIRM, Engine, Loaded, blob
@@ -32,7 +32,7 @@ from engine.core.step import step
 from engine.errors import BadInput
 from engine.protocols.feed import FEED, new_locate_map, set_date
 from engine.protocols.itch_events import decode_whole
-from engine.strategies import intraday_pairs
+from engine.strategies import intraday_pairs, many_pairs
 from engine.strategies.intraday_pairs import HEDGE_VARIANCE, MEMORY, PARAMETERS
 
 EVENTS_AT_ONCE = 1_024

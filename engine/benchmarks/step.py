@@ -7,8 +7,8 @@ the datagram being at hand, before its first byte is looked at, to the moment at
 it is the loop's own stamp. A venue in the same process (`order_port`) accepts and executes every order before the next
 message; its reports take the live way too and are not timed as orders, but are within ``msgs_per_s``.
 
-Every limit stands at a finite value. Before anything is timed, each of PROVOKED is brought in turn to 0 until
-an order is refused for it, and back: ``rejects`` counts refusals by limit.
+Every limit stands at a finite value. Before anything is timed, each is provoked in turn (`provocations`) until an order
+is refused for it: ``rejects`` counts refusals by limit.
 
 The peer is the jitter of the machine: the same stamps in the same run around nothing.
 """
@@ -21,32 +21,32 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from engine.benchmarks import itch_file, many_pairs
-from engine.benchmarks.order_port import PORT, answer
+from engine.benchmarks import itch_file
+from engine.benchmarks.order_port import PORT, answer, keep, next_kept
+from engine.benchmarks.provocations import Provocation, bundle_of, limits_of, provocations
 from engine.benchmarks.surroundings import commit, machine
 from engine.configuration import Account
 from engine.core.clock import SESSION_SHARE, SessionClock
 from engine.core.compiled import njit
 from engine.core.engine import FIRM, Engine, Loaded, blob
-from engine.core.events import EVENT, BlobType, Command, Kind, Session, TradingStatus, command_event
+from engine.core.events import EVENT, BlobType, Command, Flag, Kind, Session, ShortSale, TradingStatus, command_event
 from engine.core.limit_names import MEASURED, Level, Limit
-from engine.core.limit_tables import StrategyLimits, canonical_bytes, firm_limits, limits_within
+from engine.core.limit_tables import StrategyLimits, canonical_bytes
 from engine.core.state import INSTRUMENTS, OUTPUTS
 from engine.errors import BadInput
-from engine.live.compiled_loop import drive_inputs, take_packet, take_stream
+from engine.live.compiled_loop import drive_inputs, encode_orders_of, take_packet, take_stream
 from engine.live.feed import MarketFeed
 from engine.live.journal import SEGMENT_BYTES, Reader, Writer
 from engine.live.libc import steady_ns
 from engine.live.loop import Gateway, Loop
-from engine.live.loop_records import GO_ON, PACKETS, ROOM, new_session
+from engine.live.loop_records import GO_ON, ORDER_SIDE, PACKETS, ROOM, new_session
 from engine.live.order_session import OrderSession, order_session_event
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import InputState
 from engine.messages import LimitEnvelope
-from engine.strategies import intraday_pairs
+from engine.strategies import intraday_pairs, many_pairs
 from engine.strategies.intraday_pairs import MEMORY
 
 SAMPLES = 1 << 21  # a power of two
@@ -55,26 +55,11 @@ ONE_MESSAGE = 1  # bytes of a datagram: less than any message needs
 LEG_NOTIONAL = 1_000
 FINITE = 10**14  # shares or 1/10,000: far above what is traded, and checked all the same
 ENVELOPE = LimitEnvelope(FINITE, FINITE, FINITE, FINITE)
-# The strategy's limits that orders of this run meet when nothing is allowed, and the refusal of each.
-PROVOKED = {
-    "max_order_qty": "order_qty",
-    "max_order_notional": "order_notional",
-    "max_from_reference_bps": "collar_reference",
-    "max_duplicate_orders": "duplicate_orders",
-    "max_long_qty": "long_position",
-    "max_short_qty": "short_position",
-    "max_gross_notional": "gross_notional",
-    "max_net_notional": "net_notional",
-    "max_concentration_notional": "concentration",
-    "max_day_loss": "day_loss",
-    "max_drawdown": "drawdown",
-    "max_orders_per_s": "order_rate",
-    "max_messages_per_s": "message_rate",
-    "max_executions": "executions",
-}
 WARM_UP = 200_000  # messages
 LOOK_EVERY, PATIENCE = 2_000, 50  # messages to a look for a refusal, looks at most
 SESSION_SECONDS = 23_400
+RIVAL = 1  # the slot of the strategy whose orders could meet the other one's
+KEPT_BYTES = 1 << 22
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,11 +85,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         messages, seconds = bench.play(arguments.messages)
         latencies, orders, updates = bench.latencies(), bench.orders, bench.pair_updates
     jitter = np.zeros(JITTER_SAMPLES, np.int64)
-    measure_jitter(jitter, np.zeros(2, np.int64))
+    measure_jitter(jitter, np.zeros(3, np.int64))
     ours, peer = percentiles(latencies), percentiles(jitter)
     return {
         "bench": "step",
-        "ok": all(rejects[name] > 0 for name in PROVOKED.values()),
+        "ok": all(rejects.values()),
         "ours": ours["p50_ns"],
         "peer": peer["p50_ns"],
         "ratio": round(ours["p50_ns"] / max(peer["p50_ns"], 1), 1),
@@ -141,32 +126,47 @@ class _Bench:
         self._loop = Loop(self._pipeline, [gateway], -1, busy=True)
         clock = SessionClock(time.time_ns(), [int(itch_file.SESSION)], SESSION_SECONDS / SESSION_SHARE)
         self._loop.set_clock(clock.wall_knots, clock.session_knots)
-        self._port = np.zeros(1, PORT)
+        self._port, self._kept = np.zeros(1, PORT), np.zeros(KEPT_BYTES, np.uint8)
+        self._symbols, self._bundles = names, 1
         self._packer, self._pieces = itch_file.Packer(ONE_MESSAGE), itch_file.pieces(path)
         self._datagrams, self._ends, self._next = np.zeros(0, np.uint8), np.zeros(0, np.int64), 0
         self._trade(names, pairs)
-        self._open(len(names))
+        self._open()
+        self._command(Command.PAUSE, RIVAL)
 
     def _trade(self, names: list[str], pairs: int) -> None:
-        """One strategy that runs, within limits."""
-        strategy = many_pairs.parameters(lookback=30, entry=0.7, exit=0.2, stop=50.0, leg_notional=LEG_NOTIONAL)
-        for blob_type, slot, payload in (
-            (BlobType.INSTRUMENTS, FIRM, json.dumps(names).encode()),
-            (BlobType.LIMITS, FIRM, firm_limits(ENVELOPE)),
-            (BlobType.MANIFEST, 0, b"{}"),
-            (BlobType.LIMITS, 0, _limits()),
-            (BlobType.PARAMETERS, 0, strategy),
-            (BlobType.ARTIFACT, 0, many_pairs.artifact(len(names), pairs).tobytes()),
-        ):
-            self._load(blob_type, payload, slot)
-        self._pipeline.take(command_event(0, Command.START, 0))
+        """One strategy that runs within limits, and RIVAL, which looks back less far and is paused."""
+        self._load(BlobType.INSTRUMENTS, json.dumps(names).encode(), FIRM)
+        self._load_bundle({})
+        for slot, lookback in ((0, 30), (RIVAL, 10)):
+            traded = many_pairs.parameters(lookback=lookback, entry=0.5, exit=0.1, stop=50.0, leg_notional=LEG_NOTIONAL)
+            self._load(BlobType.MANIFEST, b"{}", slot)
+            self._load_limits({}, slot)
+            self._load(BlobType.PARAMETERS, traded, slot)
+            self._load(BlobType.ARTIFACT, many_pairs.artifact(len(names), pairs).tobytes(), slot)
+            self._command(Command.START, slot)
         self._pipeline.take(order_session_event(0, up=True, next_id=1))
         self._orders.up = True
 
     def _load(self, blob_type: BlobType, payload: bytes, slot: int) -> None:
-        self._pipeline.take_blob(blob(blob_type, payload, strategy=slot, ts=self._pipeline.last_ts), payload)
+        header = blob(blob_type, payload, strategy=slot, ts=self._pipeline.last_ts)
+        self._send(self._pipeline.take_blob(header, payload))
 
-    def _open(self, instruments: int) -> None:
+    def _load_bundle(self, changes: dict[str, object]) -> None:
+        self._load(BlobType.LIMITS, bundle_of(ENVELOPE, self._bundles, changes), FIRM)
+        self._bundles += 1
+
+    def _load_limits(self, changes: dict[str, object], slot: int) -> None:
+        limits = canonical_bytes(StrategyLimits(0, limits_of(ENVELOPE, changes)))
+        self._load(BlobType.LIMITS, limits, slot)
+
+    def _command(self, command: Command, slot: int, **fields: int) -> None:
+        event = command_event(self._pipeline.last_ts, command, slot)
+        for name, value in fields.items():
+            event[name] = value
+        self._send(self._pipeline.take(event))
+
+    def _open(self) -> None:
         """The state machine takes the file's first message, and the session opens, which the file does not say."""
         self._datagrams, self._ends = self._packer.pack(next(self._pieces))
         for events in self._feed.on_datagram(self._datagrams[: self._ends[0]].tobytes(), 0, 0):
@@ -176,10 +176,23 @@ class _Bench:
         event["instrument"], event["kind"], event["code"] = -1, Kind.SESSION, Session.OPEN
         event["date"] = int(itch_file.SESSION)
         self._pipeline.take(event)
-        event["kind"], event["code"] = Kind.STATUS, TradingStatus.TRADING
-        for instrument in range(instruments):
+        self._status(TradingStatus.TRADING)
+
+    def _status(self, code: int, flags: int = 0) -> None:
+        event = np.zeros(1, EVENT)
+        event["kind"], event["code"], event["flags"] = Kind.STATUS, code, flags
+        event["ts_event"] = event["ts_recv"] = self._pipeline.last_ts
+        for instrument in range(len(self._symbols)):
             event["instrument"] = instrument
-            self._pipeline.take(event)
+            self._send(self._pipeline.take(event))
+
+    def _send(self, orders: np.ndarray) -> None:
+        """Orders that no market data has caused go to the venue, which answers them with what it has kept."""
+        if len(orders):
+            side, kept = np.zeros(1, ORDER_SIDE), int(self._port[0]["kept"])
+            side["up"] = 1
+            symbols, refused = self._orders.codec.symbols, np.zeros(len(orders), EVENT)
+            self._port["kept"] += encode_orders_of(side, orders, len(orders), 0, symbols, self._kept[kept:], refused)
 
     def play(self, messages: int) -> tuple[int, float]:
         """(messages played, seconds): as many as the file still has, at most ``messages``."""
@@ -201,7 +214,7 @@ class _Bench:
     def _play(self, ends: np.ndarray) -> None:
         while self._next < len(ends):
             lent = self._loop.lend(0)
-            self._next, reason = play(self._datagrams, ends, self._next, self._port, *lent)
+            self._next, reason = play(self._datagrams, ends, self._next, self._port, self._kept, *lent)
             self._loop.take_back()
             if reason == PACKETS:
                 raise BadInput("message", "input", self._next, "a message that continues the session")
@@ -209,30 +222,51 @@ class _Bench:
                 self._pipeline.writer.make_room(1 + OUTPUTS)
 
     def provoke_rejects(self) -> dict[str, int]:
-        """Refusals by limit, each limit of PROVOKED brought in turn to 0 until there is one, and back."""
+        """Refusals by limit, each limit provoked in turn until there is one."""
         counted = dict.fromkeys((limit.name.lower() for limit in Limit if limit is not Limit.NONE), 0)
-        for name in PROVOKED:
-            self._load(BlobType.LIMITS, _limits(**{name: 0}), 0)
-            before, found = self._pipeline.writer.last, 0
+        for limit, provocation in provocations(self._symbols).items():
+            self._provoke(provocation)
+            before = self._pipeline.writer.last
             for _ in range(PATIENCE):
                 self.play(LOOK_EVERY)
-                found, before = self._count_rejects(counted, before), self._pipeline.writer.last
-                if found:
+                self._count_rejects(counted, before)
+                before = self._pipeline.writer.last
+                if counted[limit.name.lower()]:
                     break
-            self._load(BlobType.LIMITS, _limits(), 0)
-            again = command_event(self._pipeline.last_ts, Command.REENABLE, 0)  # executions beyond a limit are latched
-            again["level"], again["person"] = Level.STRATEGY, 1
-            self._pipeline.take(again)
+            self._leave_alone()
         return counted
 
-    def _count_rejects(self, counted: dict[str, int], after: int) -> int:
-        reader, found = Reader(self._pipeline.writer.directory), 0
+    def _provoke(self, provocation: Provocation) -> None:
+        if provocation.limits:
+            self._load_limits(provocation.limits, 0)
+        if provocation.bundle:
+            self._load_bundle(provocation.bundle)
+        if provocation.price_test:
+            self._status(ShortSale.RESTRICTED, Flag.SHORT_SALE)
+        if provocation.silent:
+            self._port["silent"] = 1
+            self._command(Command.START, RIVAL)
+
+    def _leave_alone(self) -> None:
+        """As it was. What was not answered is; executions beyond a limit are latched until a person lets go on."""
+        self._load_limits({}, 0)
+        self._load_bundle({})
+        self._status(ShortSale.FREE, Flag.SHORT_SALE)
+        self._command(Command.REENABLE, 0, level=Level.STRATEGY, person=1)
+        self._command(Command.PAUSE, RIVAL)
+        self._port["silent"] = 0
+        while self._port[0]["kept_from"] < self._port[0]["kept"]:
+            self._pipeline.writer.make_room(1 + OUTPUTS)
+            answer_kept(self._port, self._kept, *self._loop.lend(0))
+            self._loop.take_back()
+        self._port["kept_from"] = self._port["kept"] = 0
+
+    def _count_rejects(self, counted: dict[str, int], after: int) -> None:
+        reader = Reader(self._pipeline.writer.directory)
         while len(records := reader.read(after)):
             after += len(records)
             for code in records["code"][records["kind"] == Kind.LIMIT_REJECT].tolist():
                 counted[Limit(code).name.lower()] += 1
-                found += 1
-        return found
 
     def start_measuring(self) -> None:
         self._loop.forget_latencies()
@@ -254,13 +288,8 @@ class _Bench:
         return self._loop.latencies()
 
 
-def _limits(**values: int) -> bytes:
-    """The strategy's limits, finite everywhere."""
-    return canonical_bytes(StrategyLimits(0, msgspec.structs.replace(limits_within(ENVELOPE), **values)))
-
-
 @njit(cache=True, nogil=True)
-def play(datagrams, ends, first, ports, loops, stop, ready, clock, machine, journal, market, session):
+def play(datagrams, ends, first, ports, kept, loops, stop, ready, clock, machine, journal, market, session):
     """Takes datagrams from number ``first`` on as `serve` does; (the first not taken, why). What was begun when the
     segment was full is gone on with."""
     loop, port = loops[0], ports[0]
@@ -280,7 +309,7 @@ def play(datagrams, ends, first, ports, loops, stop, ready, clock, machine, jour
             return index, ROOM
         port.answering = 1
         sends = session.sends[0]
-        reason = _answer(loop, port, clock, machine, journal, session)
+        reason = _answer(loop, port, kept, clock, machine, journal, session)
         session.sends[0] = sends  # what reports cause is not from a market data message
         if reason == ROOM:
             return index, ROOM
@@ -289,12 +318,15 @@ def play(datagrams, ends, first, ports, loops, stop, ready, clock, machine, jour
 
 
 @njit(cache=True, nogil=True)
-def _answer(loop, port, clock, machine, journal, session):
+def _answer(loop, port, kept, clock, machine, journal, session):
     """The venue takes what was sent, and the loop its reports, until nobody has anything to say."""
     orders, out, stream = loop.orders[0], session.out[0], session.stream[0]
     while True:
         if orders.unsent < orders.unsent_stop:
-            orders.stop, _ = answer(port, out, orders.unsent, orders.unsent_stop, stream, orders.stop)
+            if port.silent:
+                keep(port, kept, out, orders.unsent, orders.unsent_stop)
+            else:
+                orders.stop, _ = answer(port, out, orders.unsent, orders.unsent_stop, stream, orders.stop)
             orders.unsent = orders.unsent_stop = 0
         if loop.start < loop.stop:
             reason = drive_inputs(loop, clock, machine, journal, session)
@@ -305,6 +337,17 @@ def _answer(loop, port, clock, machine, journal, session):
             return GO_ON
         if reason == ROOM:
             return ROOM
+
+
+@njit(cache=True, nogil=True)
+def answer_kept(ports, kept, loops, stop, ready, clock, machine, journal, market, session):
+    """The venue says what becomes of the next order that it has kept silent about."""
+    loop, port = loops[0], ports[0]
+    orders, sends = loop.orders[0], session.sends[0]
+    orders.logged_in = 1
+    orders.unsent, orders.unsent_stop = 0, next_kept(port, kept, session.out[0])
+    _answer(loop, port, kept, clock, machine, journal, session)
+    session.sends[0] = sends
 
 
 @njit(cache=True, nogil=True)

@@ -103,12 +103,11 @@ class VenueStage(CoreControl):
 
     def executions(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(venue, entry) of what the exchange has recorded of its own."""
-        for name, _, _ in self.venues:
-            with (self.record_folder(name) / "record.jsonl").open() as lines:
-                for line in lines:
-                    entry = json.loads(line)
-                    if entry["type"] == "execution":
-                        yield name, entry
+        with (self.record_folder(self.venues[0][0]) / "all.jsonl").open() as lines:
+            for line in lines:
+                entry = json.loads(line)
+                if entry["type"] == "execution":
+                    yield entry["venue"], entry
 
     def _start(self, name: str, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
@@ -140,7 +139,7 @@ class VenueStage(CoreControl):
                     "latency": {"order": way, "report": way, "market_data": way},
                 }
             )
-        first = {key: value for key, value in rows[0].items() if key not in ("name", "dark")}
+        first = {key: value for key, value in rows[0].items() if key != "dark"}
         return {
             "var": str(self.folder),
             "history": str(self.folder / "history"),

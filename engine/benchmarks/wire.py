@@ -31,9 +31,9 @@ from engine.benchmarks.live_core import DATE, LiveCore
 from engine.benchmarks.order_port import PORT, answer
 from engine.benchmarks.step import JITTER_SAMPLES, measure_jitter, percentiles
 from engine.benchmarks.surroundings import commit, machine
+from engine.core.atomics import observe, publish
 from engine.core.compiled import njit
 from engine.live.libc import receive, send, steady_ns
-from engine.live.segment import observe, publish
 from engine.protocols import itch, moldudp64
 from engine.protocols.unaligned import store_u32, store_u64
 

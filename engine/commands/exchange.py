@@ -1,7 +1,8 @@
 """Serves a simulated exchange that follows the real daily closes of a dataset, or several that follow each other.
 
 The first venue is what the configuration says of itself; ``others`` are more venues in the same process, each with its
-own ports, fees, latency, faults and record (``var/exchange-NAME``). The makers of all stand where the first one's do.
+own ports, fees, latency, faults and record (``var/exchange-NAME``); ``var/exchange/all.jsonl`` has the lines of all
+records. The makers of all stand where the first one's do.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from engine.simulation.faults import Faults
 from engine.simulation.fees import Fees
 from engine.simulation.latency import Latencies
 from engine.simulation.market import Market
-from engine.simulation.record import Record
+from engine.simulation.record import TOGETHER, Record, open_together
 from engine.simulation.server import Server, serve
 from engine.simulation.venue import Venue
 
@@ -80,6 +81,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     latency: Latencies = Latencies()
     faults: Faults = Faults()
     activity: float = 1.0  # multiplies how often noise traders act
+    name: str = ""  # of the first venue, in its record
     others: list[Other] = []
 
 
@@ -98,6 +100,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for one in (config, *config.others):
         one.latency.check()
         one.faults.check()
+        _receivers(one)  # raises before there is a record
     if not 0 < config.activity <= 10_000:
         raise BadInput("out_of_range", "activity", config.activity, "over 0 to 10,000")
     names = [one.name for one in config.others]
@@ -117,7 +120,11 @@ def _serve(config: Config, directory: Path) -> dict[str, Any]:
     venues = {"": directory, **{one.name: directory.with_name(f"exchange-{one.name}") for one in config.others}}
     for folder in venues.values():
         folder.mkdir(exist_ok=True)
-    records = {name: Record(folder, list(passwords)) for name, folder in venues.items()}
+    together = open_together(directory / TOGETHER, list(venues.values())) if config.others else -1
+    records = {
+        name: Record(folder, list(passwords), venue=name or config.name, number=number, together=together)
+        for number, (name, folder) in enumerate(venues.items())
+    }
     left = market.after(max(record.state.started for record in records.values()))
     clock = _clock(left or market.dates[-1:], config.day_seconds, finished=not left)
     exchanges: list[Exchange] = []
@@ -171,17 +178,24 @@ def _exchange(
 
 
 def _server(config: Config, one: Config | Other, exchange: Exchange, folder: Path, passwords: dict[str, str]) -> Server:
-    lines = {"receivers": one.receivers, "receivers_b": one.receivers_b}
+    lines = _receivers(one)
     return Server(
         Venue(exchange, latencies=one.latency, faults=one.faults, seed=config.seed),
         folder,
         passwords=passwords,
-        **{line: [host_and_port(each, line) for each in receivers] for line, receivers in lines.items()},
+        receivers=lines[0],
+        receivers_b=lines[1],
         host=config.host,
         port_itch=one.port_itch,
         port_ouch=one.port_ouch,
         port_glimpse=one.port_glimpse,
     )
+
+
+def _receivers(one: Config | Other) -> list[list[tuple[str, int]]]:
+    """Of each line. Raises BadInput ``bad_address``."""
+    lines = {"receivers": one.receivers, "receivers_b": one.receivers_b}
+    return [[host_and_port(each, line) for each in receivers] for line, receivers in lines.items()]
 
 
 def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionClock:

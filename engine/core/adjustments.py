@@ -16,7 +16,7 @@ from engine.core.exposure import carry_fill, remark
 from engine.core.orders import is_open, leaves
 from engine.core.outputs import emit_anomaly, emit_position
 from engine.core.parents import drop_schedule
-from engine.core.positions import book_at_fee
+from engine.core.positions import BY_HAND, book_at_fee
 from engine.core.recount import recount
 from engine.core.state import Anomaly
 
@@ -163,5 +163,5 @@ def on_adjustment(state, out, event):
     if not fits or event.qty <= 0 or event.price < 0 or abs(event.side) != 1:
         emit_anomaly(state, out, ACTION_REFUSED, instrument, ADJUSTMENT, event.person)
         return
-    book_at_fee(state, strategy, instrument, event.side, event.price, event.qty, 0)
+    book_at_fee(state, strategy, instrument, event.side, event.price, event.qty, 0, BY_HAND)
     emit_position(state, out, strategy, instrument)

@@ -7,6 +7,7 @@ from engine.core.outputs import emit
 
 BREAK = int(Kind.BREAK)
 RESOLVED = 0
+BY_RULE = 1  # the flag of a BREAK record that no person has resolved
 
 
 @njit(cache=True)
@@ -23,16 +24,30 @@ def open_break(state, out, code, instrument, value):
 @njit(cache=True)
 def resolve_break(state, out, instrument, value):
     """``instrument`` -1: what concerns all. ``value`` is that of the newest break that was looked at: where there is
-    none, or another one since, nothing happens."""
+    none, or another one since, nothing happens. Returns what kind of break it was, RESOLVED for none."""
     if 0 <= instrument < state.instruments:
         broken = state.breaks[instrument]
     elif instrument == -1:
         broken = state.unexplained
     else:
-        return
-    if broken.code != RESOLVED and broken.value == value:
+        return RESOLVED
+    if broken.code == RESOLVED or broken.value != value:
+        return RESOLVED
+    code = broken.code
+    _set(broken, RESOLVED, 0)
+    _tell(state, out, RESOLVED, instrument, value)
+    return code
+
+
+@njit(cache=True)
+def resolve_by_rule(state, out, instrument, code):
+    """Resolves an instrument's (-1: everything's) break if it is of that kind: what caused it is gone."""
+    broken = state.breaks[instrument] if instrument >= 0 else state.unexplained
+    if broken.code == code:
+        value = broken.value
         _set(broken, RESOLVED, 0)
         _tell(state, out, RESOLVED, instrument, value)
+        out[state.emitted - 1].flags = BY_RULE
 
 
 @njit(cache=True)

@@ -17,6 +17,7 @@ All times are int64 ns UTC; New York's offset comes from the IANA time zone data
 import json
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,6 +31,14 @@ CLOSE_AFTER_MIDNIGHT_NS = 16 * 3600 * 1_000_000_000
 PRE_OPEN_NS = 1800 * 1_000_000_000
 SESSION_SHARE = 0.90  # of a day's wall seconds
 LEAP_SHARE = 0.05  # from the close to the pre-open of the next day
+
+
+class HostClocks(Protocol):
+    """The two clocks of a host, in ns: the module ``time``, or those of a simulation in virtual time."""
+
+    def monotonic_ns(self) -> int: ...
+
+    def time_ns(self) -> int: ...
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ from engine.core import memory
 from engine.core.capacities import VENUES
 from engine.core.carry import carry_in, decode_carried
 from engine.core.events import EVENT, EVENT_BYTES, BlobType, Kind
+from engine.core.kernels import BOXED, BOXES, KERNELS
 from engine.core.limit_tables import (
     SignedBundle,
     decode_bundle,
@@ -20,6 +21,7 @@ from engine.core.limit_tables import (
     fill_strategy,
     fill_symbols,
 )
+from engine.core.outbox import post_what_stands
 from engine.core.recount import recount_states
 from engine.core.risk_record import LEVEL, LOT_RING, STRATEGY_LEVELS
 from engine.core.schedules import PLAN_SHARES, SCHEDULE, check_schedule
@@ -84,8 +86,9 @@ class Engine:
     """Deterministic: equal inputs in equal order give equal states and equal outputs, byte for byte.
 
     ``load`` turns a manifest's bytes into what the core needs of it. ``outputs`` holds what the last call
-    emitted; it is reused by the next one. ``fee_per_share`` is money (1/10,000), intervals are ns on the
-    engine's clock. Nothing may be traded before the firm's limits are loaded; ``limits`` is their newest bundle.
+    emitted; it is reused by the next one. ``fee_per_share`` is money (1/10,000), ``commission_ppm`` millionths of the
+    value (no setting of a journal's: backtests alone), intervals are ns on the engine's clock. Nothing may be traded
+    before the firm's limits are loaded; ``limits`` is their newest bundle.
     """
 
     def __init__(
@@ -93,13 +96,15 @@ class Engine:
         load: Callable[[bytes], Loaded],
         *,
         fee_per_share: int = 0,
+        commission_ppm: int = 0,
         timer_interval: int = 0,
         reprice_after: int = 0,
     ) -> None:
         self._load = load
         self.record = memory.zeros(STATE)
         self.state = self.record[0]
-        self.kernels = np.zeros(STRATEGIES, np.int64)
+        self.kernels = np.zeros(KERNELS, np.int64)
+        self._boxes: dict[int, np.ndarray] = {}
         self.outputs = np.zeros(OUTPUTS, EVENT)
         self.instruments: list[str] = []
         self.venues: list[VenueTerms] = []
@@ -111,6 +116,7 @@ class Engine:
         self.state["levels"]["limit"] = -1
         self.state["bundle"]["valid_until"] = -1
         self.state["fee_per_share"] = fee_per_share
+        self.state["commission_ppm"] = commission_ppm
         self.state["timer_interval"] = timer_interval
         self.state["reprice_after"] = reprice_after
 
@@ -165,6 +171,21 @@ class Engine:
             return self.apply(header, kernels=kernels)
         return self.outputs[:0]
 
+    def attach(self, strategy: int, box: np.ndarray) -> None:
+        """Posts to ``box`` (OUTBOX[1], see ``outbox``) from here on what the strategy, which runs outside, is to hear;
+        first what stands. The ring that the box names must last until ``detach``."""
+        self.detach(strategy)
+        self._boxes[strategy] = box
+        self.kernels[BOXES + strategy] = box.ctypes.data
+        self.kernels[BOXED] = len(self._boxes)
+        post_what_stands(self.record, self.kernels, strategy)
+
+    def detach(self, strategy: int) -> None:
+        """Posts nothing more; the strategy itself stays what it is."""
+        self._boxes.pop(strategy, None)
+        self.kernels[BOXES + strategy] = 0
+        self.kernels[BOXED] = len(self._boxes)
+
     def free_slot(self) -> int:
         """A slot that no strategy needs any more: never used, or stopped and flat. BadInput when all are taken."""
         for slot in range(STRATEGIES):
@@ -197,6 +218,7 @@ class Engine:
         self.manifests = {int(slot): text.encode() for slot, text in head["manifests"].items()}
         self.limits = msgspec.convert(head["limits"], SignedBundle) if head["limits"] else None
         self.kernels[:] = 0
+        self._boxes.clear()
         for slot, manifest in self.manifests.items():
             self.kernels[slot] = self._load(manifest).kernel
 
@@ -248,6 +270,7 @@ class Engine:
 
     def _set_manifest(self, strategy: int, manifest: bytes) -> None:
         loaded = self._load(manifest)
+        self.detach(strategy)
         slot = self.state["slots"][strategy]
         self.state["levels"][STRATEGY_LEVELS + strategy] = np.zeros((), LEVEL)
         self.state["levels"][STRATEGY_LEVELS + strategy]["limit"] = -1

@@ -37,7 +37,8 @@ class Kind(IntEnum):
     EXECUTION = 31  # order_id, price, qty, ref = match number
     CANCELED = 32  # order_id, qty (shares taken off), reason (the venue's letter, as a number)
     REJECTED = 33  # order_id, reason (the venue's code)
-    ORDER_SESSION = 34  # code: 1 logged in and caught up, 0 lost; ref = next order id the venue expects
+    ORDER_SESSION = 34  # code: 1 logged in and caught up, 0 lost; ref = next order id the venue expects;
+    # missing: reports that the venue does not have, or not any more
     REPLACED = 35  # order_id (the new one), price, qty (open shares), ref = the order that it replaces
     CANCEL_REJECTED = 36  # order_id, reason
     BUST = 37  # order_id, ref = match number: the execution is undone
@@ -71,6 +72,8 @@ class Kind(IntEnum):
     CELL = 103  # never stored as a kind: names the raw cells behind a BLOB
     CORPORATE_ACTION = 104  # code: Action, numerator, denominator (new shares for old ones), amount (money a share)
     ADJUSTMENT = 105  # price, qty, person, strategy: shares by hand
+    INTENT = 106  # of a strategy that runs outside: flags says what it is (TARGET, LEG, SIGNAL), and so the payload;
+    # ts_event: the ts_recv of the newest event that it had seen
 
 
 class Session(IntEnum):
@@ -153,6 +156,10 @@ class Break(IntEnum):
     RESOLVED = 0
     UNKNOWN_EXECUTION = 1  # of an order that is not in the table
     UNKNOWN_BUST = 2  # of an execution that is not known (any more)
+    UNKNOWN_ORDER = 3  # the venue has accepted an order of our account that is not in the table: see ``strangers``
+    MISSING_ORDER = 4  # one that the venue had accepted, and now says that it has never seen
+    MISSING_REPORTS = 5  # the venue cannot send again what it has reported since: so many messages
+    POSITION_DIFFERS = 6  # what is held by a statement from outside
 
 
 class TimeInForce(IntEnum):
@@ -173,6 +180,7 @@ class Command(IntEnum):
     REENABLE = 6  # level (and argument: the desk or the instrument) trades on after repeated executions; by ``person``
     KILL = 7  # argument: KillLevel, scope: Scope, ref: its key, epoch; see engine.core.kill
     REARM = 8  # scope, ref, epoch; by two persons (the SIGNATURE before it)
+    OPEN_BREAK = 10  # level: Break, argument: instrument, ref: the break's value; by the core alone
     HUNG = 9  # a kernel that the record before this one woke never came back: replay does not call it
 
 
@@ -204,7 +212,7 @@ _PAYLOAD: dict[int, tuple[str, ...]] = {
     24: ("order_id", "bid", "open", "code", "deadline", "command", "blob_type")
     + ("position", "parent_id", "pair", "equity", "messages", "crossed_ns"),
     32: ("price", "bid_size", "high", "date", "value", "argument", "length", "average_cost", "target", "z_micro")
-    + ("unrealised", "order_state", "gaps", "outliers", "numerator", "due", "action"),
+    + ("missing", "unrealised", "order_state", "gaps", "outliers", "numerator", "due", "action"),
     40: ("qty", "ask", "low", "level", "digest", "realised", "spread_micro", "filled", "recovered", "latency_p50")
     + ("denominator", "planned", "scope", "rate"),
     48: ("ref", "ask_size", "close", "order_value", "fees", "hedge_micro", "gross", "reason")

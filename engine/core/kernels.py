@@ -10,6 +10,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from engine.core.capacities import STRATEGIES
+
+# The table of kernels, int64[KERNELS]: an address for each strategy (0: none), behind them the address of the OUTBOX
+# (``outbox``) of each that runs outside the engine, and last how many of those have one.
+OUTSIDE = 1  # in an address's place: what would wake the kernel is posted to the strategy's outbox
+BOXES = STRATEGIES
+BOXED = 2 * STRATEGIES
+KERNELS = 2 * STRATEGIES + 1
+
 # (event, market, number of instruments, parameters, artifact, memory, out) -> 1 + records written
 SIGNATURE = types.int64(
     types.voidptr,

@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.activity import return_locate
+from engine.core.cache_lines import in_lines
 from engine.core.compiled import njit
 from engine.core.positions import hold
 
@@ -134,7 +135,7 @@ LAST_OPEN = SUSPENDED
 REPORT_CANCEL_SENT, REPORT_REPLACE_SENT = int(_R.CANCEL_SENT), int(_R.REPLACE_SENT)
 
 # Prices in 1/10,000, quantities in shares, times in ns.
-ORDER = np.dtype(
+ORDER = in_lines(
     [
         ("order_id", "<i8"),
         ("parent", "<i8"),
@@ -151,14 +152,13 @@ ORDER = np.dtype(
         ("seen", "<i8"),  # VENUE_QUOTE's ``changes`` then
         ("instrument", "<i4"),
         ("strategy", "<i4"),
-        ("state", "<i4"),
-        ("side", "<i4"),
-        ("mark", "<i4"),  # Mark: how a sell is marked
-        ("venue", "<i4"),
-        ("action", "<i4"),  # router_records.Action
-        ("immediate", "<i4"),  # 1: the venue ends what it cannot execute at once
-        ("unanswered", "<i4"),  # 1 while its venue has said nothing of it
-        ("unused", "<i4"),
+        ("state", "<i2"),
+        ("side", "<i2"),
+        ("mark", "<i2"),  # Mark: how a sell is marked
+        ("venue", "<i2"),
+        ("action", "<i2"),  # router_records.Action
+        ("immediate", "<i2"),  # 1: the venue ends what it cannot execute at once
+        ("unanswered", "<i2"),  # 1 while its venue has said nothing of it
     ]
 )
 

@@ -4,13 +4,12 @@ One parent a strategy and instrument at a time; a new target is a new parent. ``
 for it, the others follow by their ``sibling``: of a replace, the origin until the venue has answered.
 """
 
-import numpy as np
-
+from engine.core.cache_lines import in_lines
 from engine.core.compiled import njit
 from engine.core.exposure import mark_price
 from engine.core.orders import order_by_id
 
-PARENT = np.dtype(
+PARENT = in_lines(
     [
         ("id", "<i8"),  # 0: there was none yet
         ("target", "<i8"),  # shares to hold, signed
@@ -27,7 +26,6 @@ PARENT = np.dtype(
         ("limit_until", "<i8"),
         ("tried", "<i8"),  # a bit for each venue whose midpoint was tried at that limit
         ("left_out", "<i8"),  # a bit for each venue that has refused an order of it
-        ("unused", "<i8"),
     ]
 )
 

@@ -17,6 +17,8 @@ from engine.core.exposure import mark_price as mark_price
 # Executed, "Liquidity Flag" (OUCH 5.0, appendix): the letters of shares that were added to the book.
 ADDED, ADDED_HIDDEN, ADDED_MIDPOINT = ord("A"), ord("J"), ord("k")
 IMPROVED, JOINED = ord("7"), ord("8")
+EXECUTED, UNDONE, BY_HAND = 1, -1, 0
+MILLION, HALF_A_MILLION = 1_000_000, 500_000
 
 
 @njit(cache=True)
@@ -76,18 +78,31 @@ def fee_a_share(commission, venue_fees, venue, liquidity):
     return commission + (fee.adding if added else fee.taking)
 
 
+@njit(cache=True, inline="always")
+def charge_on_value(position, value, commission_ppm):
+    """Books a commission in millionths of ``value``, negative to give one back. What rounding to 1/10,000 leaves is
+    carried to the next one, so that any number of them comes to their exact sum, rounded once.
+    """
+    parts = position.fee_parts + value * commission_ppm
+    whole = (parts + HALF_A_MILLION) // MILLION
+    position.fees += whole
+    position.fee_parts = parts - whole * MILLION
+
+
 @njit(cache=True)
 def book_fill(state, strategy, instrument, side, price, qty, venue, liquidity):
     """Books one of our executions. The hold that it ends is the caller's to release."""
     fee = fee_a_share(state.fee_per_share, state.venue_fees, venue, liquidity)
-    book_at_fee(state, strategy, instrument, side, price, qty, fee)
+    book_at_fee(state, strategy, instrument, side, price, qty, fee, EXECUTED)
 
 
 @njit(cache=True)
-def book_at_fee(state, strategy, instrument, side, price, qty, fee):
+def book_at_fee(state, strategy, instrument, side, price, qty, fee, charged):
+    """``fee`` is a share's; ``charged`` says what is booked: EXECUTED, UNDONE (fees come back) or BY_HAND (none)."""
     own = state.positions[strategy, instrument]
     position, cost, realised, fees = own.position, own.cost, own.realised, own.fees
-    apply_fill(own, side, price, qty, fee)
+    apply_fill(own, side, price, qty, charged * fee)
+    charge_on_value(own, charged * price * qty, state.commission_ppm)
     own.fifo_realised += apply_to_lots(state.lots[strategy, instrument], side, price, qty)
     carry_fill(
         state,

@@ -20,14 +20,16 @@ from engine.core.orders import (
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
 from engine.core.parents import add_child, drop_child
-from engine.core.positions import book_at_fee, fee_a_share
+from engine.core.positions import EXECUTED, UNDONE, book_at_fee, fee_a_share
 from engine.core.routing import learn, note_answer, note_reject
 from engine.core.sending import cancel_order
 from engine.core.state import Anomaly, StrategyState
+from engine.core.strangers import cancel_strangers, on_stranger
 
 ACCEPTED, EXECUTION, CANCELED = int(Kind.ACCEPTED), int(Kind.EXECUTION), int(Kind.CANCELED)
 REJECTED, REPLACED, CANCEL_REJECTED = int(Kind.REJECTED), int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
 BUST, CORRECTION, RESTATED = int(Kind.BUST), int(Kind.CORRECTION), int(Kind.RESTATED)
+ORDER_SESSION = int(Kind.ORDER_SESSION)
 FILL, FILL_BUSTED, ORDER_DONE = int(Kind.FILL), int(Kind.FILL_BUSTED), int(Kind.ORDER_DONE)
 REPORT_ACCEPTED, REPORT_REJECTED = int(Report.ACCEPTED), int(Report.REJECTED)
 REPORT_PARTIAL, REPORT_FULL = int(Report.PARTIAL_FILL), int(Report.FULL_FILL)
@@ -42,6 +44,8 @@ UNKNOWN_ORDER, ILLEGAL_MOVE = int(Anomaly.UNKNOWN_ORDER), int(Anomaly.ILLEGAL_MO
 OVERFILL, LATE_FILL = int(Anomaly.OVERFILL), int(Anomaly.LATE_FILL)
 DUPLICATE_REPORT = int(Anomaly.DUPLICATE_REPORT)
 UNKNOWN_EXECUTION, UNKNOWN_BUST = int(Break.UNKNOWN_EXECUTION), int(Break.UNKNOWN_BUST)
+MISSING_ORDER = int(Break.MISSING_ORDER)
+MISSING_REPORTS = int(Break.MISSING_REPORTS)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
 RESTATE_SUSPENDED, RESTATE_RESUMED = int(Restatement.SUSPENDED), int(Restatement.RESUMED)
 RESTATE_EXPIRED, RESTATE_DONE = int(Restatement.EXPIRED), int(Restatement.DONE_FOR_DAY)
@@ -58,8 +62,7 @@ def on_report(state, out, event):
         return -1
     if slot < 0:
         emit_anomaly(state, out, UNKNOWN_ORDER, event.instrument, event.kind, event.order_id)
-        if event.kind == EXECUTION:
-            open_break(state, out, UNKNOWN_EXECUTION, event.instrument, event.ref)
+        on_stranger(state, out, event)
         return -1
     order = state.orders[slot]
     kind = event.kind
@@ -137,7 +140,7 @@ def _shrink_successor(state, order, qty):
 @njit(cache=True)
 def _book(state, out, order, execution, price, qty):
     """Books an execution, at the fee that it has come with."""
-    book_at_fee(state, order.strategy, order.instrument, order.side, price, qty, execution.fee)
+    book_at_fee(state, order.strategy, order.instrument, order.side, price, qty, execution.fee, EXECUTED)
     count_execution(state, order.strategy, order.instrument)
     parent = state.parents[order.strategy, order.instrument]
     if parent.id == order.parent:
@@ -169,7 +172,7 @@ def _on_bust(state, out, order, event):
     if qty == 0 or (event.kind == CORRECTION and price == event.price and qty == event.qty):
         emit_anomaly(state, out, DUPLICATE_REPORT, order.instrument, event.kind, event.ref)
         return
-    book_at_fee(state, order.strategy, order.instrument, -order.side, price, qty, -execution.fee)
+    book_at_fee(state, order.strategy, order.instrument, -order.side, price, qty, execution.fee, UNDONE)
     order.filled -= qty
     order.qty -= qty  # what was open stays open, what was executed is not asked for again
     parent = state.parents[order.strategy, order.instrument]
@@ -314,10 +317,13 @@ def stop_when_flat(state, out, strategy):
 def on_order_session(state, out, event):
     """A venue's order session came up (``code`` 1, caught up, ``ref`` the next id the venue expects) or was lost (0).
 
-    Orders are in doubt after a loss: their holds stay. Once the venue has replayed everything, an order
-    that it has never seen (id at or above ``ref``) never arrived and is ended; a cancel that may not
-    have arrived is asked for again.
+    Orders are in doubt after a loss: their holds stay. Once the venue has replayed everything, an order that it has
+    never seen (id at or above ``ref``) never arrived and is ended; a cancel that may not have arrived is asked for
+    again. One that the venue had accepted and does not know is a break; its hold stays until a person has looked
+    (`end_missing`). So are reports that the venue cannot send again.
     """
+    if event.missing:
+        open_break(state, out, MISSING_REPORTS, -1, event.missing)
     venue = state.venues[event.venue]
     venue.up, venue.awaiting, venue.rejects, venue.out_until = event.code, 0, 0, 0
     state.venue_up = 0
@@ -327,6 +333,8 @@ def on_order_session(state, out, event):
         return
     state.next_order_id = max(state.next_order_id, event.ref)
     forget_mass_cancel(state, event.venue)
+    state.venue_next_ids[event.venue] = event.ref
+    cancel_strangers(state, out, event.venue)
     for slot in range(len(state.orders)):
         order = state.orders[slot]
         if not is_open(order) or order.venue != event.venue:
@@ -335,5 +343,16 @@ def on_order_session(state, out, event):
             cancelled = order.state == PENDING_CANCEL
             _end(state, out, order, REPORT_CANCELED if cancelled else REPORT_REJECTED, event.kind, 0)
             state.parents[order.strategy, order.instrument].refused = 0
+        elif order.order_id >= event.ref:
+            open_break(state, out, MISSING_ORDER, order.instrument, order.order_id)
         elif order.state == PENDING_CANCEL and move(order, REPORT_CANCEL_IN_DOUBT):
             cancel_order(state, out, order)
+
+
+@njit(cache=True)
+def end_missing(state, out, instrument):
+    """A person has looked at a break of this kind: what the venue does not know, does not work."""
+    for slot in range(len(state.orders)):
+        order = state.orders[slot]
+        if is_open(order) and order.instrument == instrument and order.order_id >= state.venue_next_ids[order.venue]:
+            _end(state, out, order, REPORT_CANCELED, ORDER_SESSION, 0)

@@ -29,6 +29,7 @@ POSITION = in_lines(
     [
         *HOLDING_FIELDS,
         ("fifo_realised", "<i8"),  # as ``realised``, with the oldest lots closed first
+        ("fee_parts", "<i8"),  # millionths of 1/10,000 that commissions on the value were rounded by
     ]
 )
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.core.books import books_dtype
+from engine.core.cache_lines import in_lines
 from engine.core.capacities import INSTRUMENTS as INSTRUMENTS
 from engine.core.capacities import MARKETS, RECENT_ORDERS, VENUES
 from engine.core.capacities import STRATEGIES as STRATEGIES
@@ -33,6 +34,7 @@ from engine.core.router_records import CONSOLIDATED, INTENT, ROUTE
 from engine.core.router_records import VENUE as TERMS
 from engine.core.schedules import SCHEDULE
 from engine.core.signature import SIGNERS
+from engine.core.strangers import STRANGER, STRANGERS
 
 ORDERS = 16_384  # slots, recycled; a power of two, for an order's slot is its id modulo this
 SCHEDULES = 128  # parents that can be worked by a schedule at once
@@ -81,10 +83,11 @@ class Anomaly(IntEnum):
     KERNEL_HUNG = 14  # it was called and never came back
     UNKNOWN_VENUE = 15  # a record of a venue that is not traded at
     OTHER_VENUE = 16  # a report of an order that stands at another venue
+    INTENT_REFUSED = 17  # of a strategy that is not running, or none of the kinds that a strategy may write
 
 
 # What kernels see of each instrument. ``bar_date`` is the session (yyyymmdd) of the last closed bar.
-MARKET = np.dtype(
+MARKET = in_lines(
     [
         ("bid", "<i8"),
         ("bid_size", "<i8"),
@@ -161,13 +164,17 @@ BOOKS = books_dtype(instruments=INSTRUMENTS, buckets=1 << 15, far_blocks=2_000) 
 
 STATE = np.dtype(
     [
-        ("books", BOOKS, (MARKETS,)),  # first, and what is made of cache lines follows; by venue
+        # what is made of cache lines comes first, for the record begins on one
         ("levels", LEVEL, (LEVEL_ROWS,)),
         ("holdings", HOLDING, (HOLDINGS, INSTRUMENTS)),
         ("securities", SECURITY, (INSTRUMENTS,)),
         ("recent", RECENT, (STRATEGIES, RECENT_ORDERS)),
         ("positions", POSITION, (STRATEGIES, INSTRUMENTS)),
+        ("market", MARKET, (INSTRUMENTS,)),
+        ("orders", ORDER, (ORDERS,)),
+        ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
         ("stores", STORE, (STRATEGIES,)),
+        ("books", BOOKS, (MARKETS,)),  # by venue
         ("wakes", "<i8", (KINDS,)),  # by kind of event: a bit for each strategy that it wakes
         ("now", "<i8"),
         ("date", "<i8"),
@@ -190,20 +197,20 @@ STATE = np.dtype(
         ("timer_interval", "<i8"),
         ("reprice_after", "<i8"),
         ("fee_per_share", "<i8"),
+        ("commission_ppm", "<i8"),  # of the value, in millionths
         ("opened_at", "<i8"),  # the session, by the exchange's stamp
         ("bundle", BUNDLE),
         ("venue_fees", VENUE_FEE, (VENUES,)),
-        ("market", MARKET, (INSTRUMENTS,)),
         ("bars", BAR, (INSTRUMENTS,)),
-        ("orders", ORDER, (ORDERS,)),
         ("slots", SLOT, (STRATEGIES,)),
-        ("parents", PARENT, (STRATEGIES, INSTRUMENTS)),
         ("plans", SCHEDULE, (STRATEGIES,)),  # by which a strategy's parents are worked; qty 0: at once
         ("schedules", SCHEDULE, (SCHEDULES,)),
         ("scheduled", "<i8", (SCHEDULES,)),  # 1 + strategy * INSTRUMENTS + instrument of each, 0: free
         ("executions", EXECUTIONS),
         ("breaks", BREAK, (INSTRUMENTS,)),
         ("unexplained", BREAK),  # of which no instrument is known: nothing trades
+        ("strangers", STRANGER, (STRANGERS,)),  # orders of our account that are not ours
+        ("venue_next_ids", "<i8", (VENUES,)),  # the order id that each venue expected when its session came up last
         ("kills", KILLS),
         ("mass_cancels", MASS_CANCEL, (VENUES,)),
         ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody

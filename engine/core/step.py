@@ -7,24 +7,25 @@ paper and live call this same function.
 from engine.core.activity import reenable
 from engine.core.adjustments import on_adjustment, on_corporate_action
 from engine.core.bits import lowest_bit
-from engine.core.breaks import resolve_break
+from engine.core.breaks import open_break, resolve_break
 from engine.core.capacities import DESKS
 from engine.core.compiled import njit
-from engine.core.events import Command, Kind, Session
+from engine.core.events import Break, Command, Kind, Session
 from engine.core.exposure import hear
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
-from engine.core.kernels import call_kernel
+from engine.core.kernels import BOXED, OUTSIDE, call_kernel
 from engine.core.kill_commands import keep_killed, on_kill, on_rearm
 from engine.core.limit_names import Level
 from engine.core.market import on_market_data, on_session
-from engine.core.outputs import emit_anomaly, emit_equity, set_strategy_state
+from engine.core.outbox import post_event, post_outputs
+from engine.core.outputs import emit, emit_anomaly, emit_equity, set_strategy_state
 from engine.core.parents import set_target
-from engine.core.reports import on_order_session, on_report, stop_when_flat
+from engine.core.reports import end_missing, on_order_session, on_report, stop_when_flat
 from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.routing import relax_venues
 from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
-from engine.core.targets import cancel_working, work_instrument, work_target
+from engine.core.targets import cancel_working, expect, work_instrument, work_target
 
 LAST_MARKET_DATA = int(Kind.STATUS)
 QUOTE = int(Kind.QUOTE)
@@ -41,11 +42,13 @@ CORPORATE_ACTION, ADJUSTMENT = int(Kind.CORPORATE_ACTION), int(Kind.ADJUSTMENT)
 ANOMALY = int(Kind.ANOMALY)
 BLOB = int(Kind.BLOB)
 BAR, SIGNAL, EQUITY = int(Kind.BAR), int(Kind.SIGNAL), int(Kind.EQUITY)
+INTENT, LEG = int(Kind.INTENT), int(Kind.LEG)
 SESSION_CLOSE = int(Session.CLOSE)
 SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
-RESOLVE_BREAK = int(Command.RESOLVE_BREAK)
+RESOLVE_BREAK, OPEN_BREAK = int(Command.RESOLVE_BREAK), int(Command.OPEN_BREAK)
+MISSING_ORDER = int(Break.MISSING_ORDER)
 REENABLE = int(Command.REENABLE)
 FIRM, DESK = int(Level.FIRM), int(Level.DESK)
 STRATEGY, SYMBOL = int(Level.STRATEGY), int(Level.SYMBOL)
@@ -56,6 +59,7 @@ FAULTED, NONE = int(StrategyState.FAULTED), int(StrategyState.NONE)
 KERNEL_FAULT, KERNEL_HUNG = int(Anomaly.KERNEL_FAULT), int(Anomaly.KERNEL_HUNG)
 FIRST_OUTPUT, UNKNOWN_VENUE = int(Kind.ORDER_NEW), int(Anomaly.UNKNOWN_VENUE)
 TARGET_OUT_OF_RANGE = int(Anomaly.TARGET_OUT_OF_RANGE)
+INTENT_REFUSED = int(Anomaly.INTENT_REFUSED)
 NO_PERSON, ACTION_REFUSED = int(Anomaly.NO_PERSON), int(Anomaly.ACTION_REFUSED)
 
 
@@ -63,8 +67,8 @@ NO_PERSON, ACTION_REFUSED = int(Anomaly.NO_PERSON), int(Anomaly.ACTION_REFUSED)
 def step(state, kernels, events, index, out):
     """Applies ``events[index]`` to ``state``; returns how many records of ``out`` it wrote.
 
-    ``state`` is one STATE record, ``kernels`` int64[STRATEGIES] of kernel addresses (0: none), ``out``
-    EVENT[OUTPUTS] or longer.
+    ``state`` is one STATE record, ``kernels`` int64[KERNELS] (see ``kernels``), ``out`` EVENT[OUTPUTS] or
+    longer.
     """
     event = events[index]
     kind = event.kind
@@ -73,12 +77,14 @@ def step(state, kernels, events, index, out):
     state.now = event.ts_recv
     closes = False
     wakes = state.wakes[kind] if kind != QUOTE else 0
+    touched = False
     if kind < FIRST_OUTPUT and not 0 <= event.venue < state.venue_count:
         emit_anomaly(state, out, UNKNOWN_VENUE, -1, kind, event.venue)
         wakes = 0
     elif kind <= LAST_MARKET_DATA:
         if 0 <= event.instrument < state.instruments:
-            if on_market_data(state, out, event):
+            touched = on_market_data(state, out, event)
+            if touched:
                 wakes |= state.wakes[QUOTE]
             hear(state, event)
             note_message(state, event)
@@ -104,14 +110,18 @@ def step(state, kernels, events, index, out):
             wakes = 0  # room for a cancel of every order there is
     elif kind == TIMER:
         _on_timer(state, out)
+    elif kind == INTENT:
+        _on_intent(state, out, event)
     elif kind == CORPORATE_ACTION:
         on_corporate_action(state, out, event)
     elif kind == ADJUSTMENT:
         on_adjustment(state, out, event)
+    if state.emitted and kernels[BOXED]:
+        post_outputs(state, kernels, out)
     while wakes:
         strategy = lowest_bit(wakes)
         wakes &= wakes - 1
-        _call_kernel(state, kernels, events, index, out, strategy)
+        _call_kernel(state, kernels, events, index, out, strategy, touched)
     if kind == TIMER:
         _report_health(state, kernels, out)
     elif closes:
@@ -133,7 +143,7 @@ def _date_the_close(state, out, closed_at):
 
 
 @njit(cache=True)
-def _call_kernel(state, kernels, events, index, out, strategy):
+def _call_kernel(state, kernels, events, index, out, strategy, touched):
     if kernels[strategy] == 0:
         return
     slot, store = state.slots[strategy], state.stores[strategy]
@@ -141,6 +151,9 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         if events[index].strategy != strategy:
             return
     elif not RUNNING <= slot.state <= FLATTENING:
+        return
+    if kernels[strategy] == OUTSIDE:
+        post_event(state, kernels, events[index], strategy, touched)
         return
     answer = call_kernel(  # type: ignore[call-arg]  # an intrinsic gets its typing context from numba
         kernels[strategy],
@@ -158,6 +171,9 @@ def _call_kernel(state, kernels, events, index, out, strategy):
         set_strategy_state(state, out, strategy, FAULTED)
         return
     first, last = state.emitted, state.emitted + answer - 1
+    for position in range(first, last):
+        if out[position].kind == TARGET:
+            expect(state, strategy, out[position].instrument)
     for position in range(first, last):
         _complete(state, out[position], strategy)
     state.emitted = last
@@ -188,9 +204,30 @@ def _complete(state, record, strategy):
 
 
 @njit(cache=True)
+def _on_intent(state, out, event):
+    """What a strategy that runs outside wants, as if its kernel had written it."""
+    strategy, kind = event.strategy, event.flags
+    known = kind in (TARGET, LEG, SIGNAL)
+    if not known or not 0 <= strategy < len(state.slots) or not RUNNING <= state.slots[strategy].state <= FLATTENING:
+        emit_anomaly(state, out, INTENT_REFUSED, event.instrument, kind, strategy)
+        return
+    record = emit(state, out, kind, event.instrument, event.side, strategy)
+    record.pair = event.pair
+    record.target = event.target
+    record.spread_micro = event.spread_micro
+    record.hedge_micro = event.hedge_micro
+    _complete(state, record, strategy)
+    if record.kind == TARGET:
+        work_target(state, out, strategy, record.instrument)
+
+
+@njit(cache=True)
 def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
-        resolve_break(state, out, event.argument, event.ref)
+        if resolve_break(state, out, event.argument, event.ref) == MISSING_ORDER:
+            end_missing(state, out, event.argument)
+    elif event.command == OPEN_BREAK:
+        open_break(state, out, event.level, event.argument, event.ref)
     elif event.command == KILL:
         on_kill(state, out, event)
     elif event.command == REARM:
@@ -288,7 +325,7 @@ def _report_health(state, kernels, out):
                 return
             strategy = lowest_bit(wakes)
             wakes &= wakes - 1
-            _call_kernel(state, kernels, out, position, out, strategy)
+            _call_kernel(state, kernels, out, position, out, strategy, False)
 
 
 @njit(cache=True)

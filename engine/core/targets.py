@@ -7,11 +7,13 @@ quote) ends it for ``reprice_after``. Of a strategy with a plan the child is a s
 (``scheduling``). Where there are several venues, the children are the router's (``routing``).
 """
 
+from engine.core.bits import fetch
 from engine.core.breaks import is_broken
 from engine.core.compiled import njit
 from engine.core.kill import CANCEL, DISCONNECT, PAUSE, shares_permitted
 from engine.core.kill import FLATTEN as KILL_FLATTEN
 from engine.core.orders import LIVE, PARTIALLY_FILLED, leaves, order_by_id
+from engine.core.risk_record import SYMBOL_LEVELS
 from engine.core.routing import level_to_work, work_routed
 from engine.core.scheduling import end_schedule, is_over, shares_to_send
 from engine.core.sending import cancel_order, passes, replace_order, send_order
@@ -39,6 +41,19 @@ def work_target(state, out, strategy, instrument):
     """The same of one strategy, whose kernel has just set a target."""
     if _may_trade(state, instrument):
         _work_target(state, out, strategy, instrument)
+
+
+@njit(cache=True, inline="always")
+def expect(state, strategy, instrument):
+    """Fetches at once all that an order in ``instrument`` looks at, which would else be waited for piece by piece."""
+    fetch(state.parents[strategy, instrument])
+    fetch(state.positions[strategy, instrument])
+    fetch(state.market[instrument])
+    fetch(state.securities[instrument])
+    fetch(state.levels[SYMBOL_LEVELS + instrument])
+    fetch(state.holdings[0, instrument])
+    fetch(state.holdings[1 + state.slots[strategy].desk, instrument])
+    fetch(state.breaks[instrument])
 
 
 @njit(cache=True)

@@ -83,7 +83,7 @@ def optimal(shares: float, horizon: float, intervals: int, impact: Impact, risk_
         raise BadInput("out_of_range", "risk_aversion", risk_aversion, "a finite number from 0")
     kappa_tilde = math.sqrt(risk_aversion / effective_temporary(impact, tau)) * impact.volatility
     kappa = 2.0 / tau * math.asinh(kappa_tilde * tau / 2.0)
-    holdings = shares * _fractions_left(kappa, horizon, intervals)
+    holdings = shares * fractions_left(kappa, horizon, intervals)
     return Trajectory(risk_aversion, kappa, kappa_tilde, holdings, *cost_of(holdings, horizon, impact))
 
 
@@ -123,7 +123,7 @@ def _check(shares: float, horizon: float, intervals: int) -> float:
     return horizon / intervals
 
 
-def _fractions_left(kappa: float, horizon: float, intervals: int) -> NDArray[np.float64]:
+def fractions_left(kappa: float, horizon: float, intervals: int) -> NDArray[np.float64]:
     """sinh(kappa (T - t)) / sinh(kappa T) at the intervals' ends, in a form that neither overflows nor cancels."""
     times = np.linspace(0.0, horizon, intervals + 1)
     if kappa * horizon < 1e-8:

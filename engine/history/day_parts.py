@@ -28,7 +28,7 @@ from engine.history.tables import by_symbol, symbol_codes
 
 FAN = 64
 MOST_LEVEL = 3  # a part of FAN ** 3 appends is not merged again before the day is closed
-GROUP_ROWS = 65_536  # of a row group, which holds several symbols where they are small
+GROUP_ROWS = 32_768  # of a row group, which holds several symbols where they are small
 NAMED_SYMBOLS = 64  # a part of more symbols does not list them
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 

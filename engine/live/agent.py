@@ -18,20 +18,25 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from engine import engine_build
 from engine.errors import BadInput
-from engine.live.carry_over import SHIPPED, earlier_journals
+from engine.history import CorruptHistory, open_history
+from engine.live.carry_over import SHIPPED, earlier_journals, replaced_journals
 from engine.live.config import Config, load_account, load_config, load_token
 from engine.live.core_client import CoreClient, CoreGone
 from engine.live.deployer import Deployer
+from engine.live.history_writer import HistoryWriter
 from engine.live.journal import Reader
 from engine.live.kill_watch import KillWatch
+from engine.live.limits import keep_bundle
 from engine.live.link import BatchSource, Link, LinkState
 from engine.live.preparation import Preparation
+from engine.live.strategy_processes import StrategyProcesses
 from engine.live.supervisor import Supervisor
-from engine.messages import Desired, Heartbeat, Hello, Latch, OpenBreak, Refused, VenueStatus
+from engine.messages import Desired, Heartbeat, Hello, Latch, LimitsInForce, OpenBreak, Refused, VenueStatus
 
 log = logging.getLogger("engine.agent")
 
 TICK = 0.05  # seconds
+HISTORY_SECONDS = 1.0
 OPEN_SECONDS = 10.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 FLUSH_SECONDS = 2.0  # what is left is shipped after the core has stopped
@@ -48,7 +53,8 @@ class Agent:
             load_account(venue.account_file)
         self.config.folder.mkdir(parents=True, exist_ok=True)
         self.supervisor = Supervisor(config_path.resolve(), self.config.folder)
-        self.deployer = Deployer(Preparation(self.config))
+        self.processes = StrategyProcesses(self.config.folder)
+        self.deployer = Deployer(Preparation(self.config), self.processes.reasons)
         self.kills = KillWatch(self.config, lambda: self._status)
         self.desired: Desired | None = None
         self.link: Link | None = None
@@ -59,6 +65,8 @@ class Agent:
         self._welcomed = False
         self._stop = asyncio.Event()
         self._flushing = False
+        self._history: HistoryWriter | None = None
+        self._history_lock = asyncio.Lock()
 
     async def run(self) -> dict[str, Any]:
         """Serves; returns what it ended with."""
@@ -69,6 +77,8 @@ class Agent:
         serving = {
             asyncio.create_task(self.supervisor.run(self._core_started)),
             asyncio.create_task(self._reconcile()),
+            asyncio.create_task(self._keep_processes()),
+            asyncio.create_task(self._write_history()),
             asyncio.create_task(self.kills.run()),
             link,
             asyncio.create_task(self._stop.wait()),
@@ -76,6 +86,10 @@ class Agent:
         done, _ = await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
         self._flushing = True
         await self.supervisor.stop()
+        await self.processes.stop()
+        if self.config.history_dataset:
+            await self._history_lock.acquire()  # the last block is written
+            await asyncio.to_thread(self._catch_up)
         if not link.done():
             await asyncio.wait({link}, timeout=FLUSH_SECONDS)
         for task in serving:
@@ -122,6 +136,38 @@ class Agent:
             except (CoreGone, BadInput) as error:
                 log.warning("desired state %d: %s", self.desired.revision, error)
                 await asyncio.sleep(0.5)
+
+    async def _keep_processes(self) -> None:
+        """Those of strategies that are Python classes; link or no link."""
+        while True:
+            await asyncio.sleep(TICK)
+            core = self.supervisor.client
+            if core is not None and not core.gone and core.status is not None:
+                wanted = self.desired.deployments if self.desired else []
+                running = frozenset(one.manifest.deployment for one in wanted if one.desired == "running")
+                await self.processes.keep(core.status, running)
+
+    async def _write_history(self) -> None:
+        """Each second what has been journaled since, in a thread."""
+        while self.config.history_dataset:
+            await asyncio.sleep(HISTORY_SECONDS)
+            if self._source is not None:
+                async with self._history_lock:
+                    await asyncio.to_thread(self._catch_up)
+        await asyncio.Event().wait()
+
+    def _catch_up(self) -> None:
+        """An error here (a full disk, say) is reported and tried again: neither link nor core depend on the history."""
+        if self._history is None:
+            history, dataset = open_history(self.config.history), self.config.history_dataset
+            self._history = HistoryWriter(history, dataset, self.config.folder, self._journals)
+        try:
+            self._history.catch_up()
+        except (BadInput, CorruptHistory, OSError) as error:
+            log.error("the history was not written: %s", error)
+
+    def _journals(self) -> list[Path]:
+        return [*replaced_journals(self.config.folder), self.config.journal]
 
     # ---- the link ----------------------------------------------------------------------------------
 
@@ -198,8 +244,19 @@ class Agent:
         self.kills.give(link.kills)
         link.kills.clear()
         if link.desired is not None and link.desired is not self.desired:
+            self._take_limits(link.desired.limits)
             self.desired = link.desired
             self._welcomed = True
+
+    def _take_limits(self, document: str) -> None:
+        """Keeps the node's bundle, for the core to take; what it cannot vouch for changes nothing."""
+        if not document or not self.config.limits_link or (self.desired and document == self.desired.limits):
+            return
+        try:
+            if keep_bundle(self.config, document):
+                log.info("a new bundle of limits has come")
+        except BadInput as error:
+            log.error("the limits that have come are refused: %s", error)
 
     def _turned_away(self, status: int) -> None:
         """401 and 403: the token is wrong. Raised while it has never been right; later the core trades on."""
@@ -247,6 +304,7 @@ class Agent:
             breaks=[OpenBreak(**one) for one in status["breaks"]],
             latches=[_latch(one) for one in status["latches"] if one["level"] != "armed"],
             kill_epoch=status["kill_epoch"],
+            limits=msgspec.convert(status["limits"], LimitsInForce | None),
             venues=[VenueStatus(**one) for one in status["venues"]],
         )
 

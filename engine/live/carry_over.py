@@ -325,8 +325,12 @@ def finish_carry_over(folder: Path, journal: Path) -> None:
 
 def earlier_journals(folder: Path) -> list[Path]:
     """Journals that were replaced and of which the control plane may lack something, oldest first."""
-    found = [path for path in folder.glob(EARLIER + "*") if not (path / SHIPPED).exists()]
-    return sorted(found, key=lambda path: Reader(path).origins[0].wall_ns)
+    return [path for path in replaced_journals(folder) if not (path / SHIPPED).exists()]
+
+
+def replaced_journals(folder: Path) -> list[Path]:
+    """Those that a newer one carries on from, oldest first."""
+    return sorted(folder.glob(EARLIER + "*"), key=lambda path: Reader(path).origins[0].wall_ns)
 
 
 def _lots(ring: np.void) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ is for the state machines in Python; what has been read and not taken stands in 
 of the state machines, record for record, and orders go out only behind the input and the outputs that made them.
 """
 
+from engine.core.atomics import observe
 from engine.core.clock import interpolate
 from engine.core.compiled import njit
 from engine.core.events import Kind
@@ -26,7 +27,6 @@ from engine.live.loop_records import (
     STOPPED,
 )
 from engine.live.pipeline import drive
-from engine.live.segment import observe
 from engine.protocols.moldudp64_inorder import decode_packets
 from engine.protocols.ouch_events import QUERY_ANSWER, decode_report, encode_order
 from engine.protocols.unaligned import load_u16, store_u16

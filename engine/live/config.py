@@ -53,12 +53,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: list[VenueConfig]  # in the order that orders, limits and fees know them by: new ones come behind
     symbols: list[str]
     history: str
+    history_dataset: str = ""  # under which what happens is written into the history; "": it is not
     mode: str = "polite"  # or "busy": the core never sleeps
     cpu: int | None = None  # that the core's loop is bound to
     fee_per_share: int = 0  # 1/10,000 of the currency
     firm_limits: FirmLimits = FirmLimits()
     limits_bundle: str = ""  # a signed bundle's file; ``firm_limits`` are signed here without it
     limits_key: str = ""  # file with the hex public key of who signs it
+    limits_link: bool = False  # bundles come over the link and are kept in ``var``; until the first one nothing trades
+    positions_file: str = ""  # what is held by somebody else's word: see ``engine.live.statement``
     symbol_changes: dict[str, str] = {}  # old name to the one in ``symbols``: the instrument stays what it is
     timer_wall_ms: int = 250  # how often positions are marked to market, in wall time
     reprice_after_s: int = 300  # session time a child order rests behind a moved touch before it follows
@@ -87,6 +90,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.folder / "core.lock"
 
     @property
+    def bundle_file(self) -> str:
+        """Where the node's signed bundle lies, "" where the host signs its own."""
+        return str(self.folder / "limits.bundle") if self.limits_link else self.limits_bundle
+
+    @property
     def formations(self) -> Path:
         """Where formations of pairs are kept: beside the history, shared with the backtests."""
         return Path(self.history) / "formations"
@@ -108,8 +116,10 @@ def load_config(path: Path | str) -> Config:
         _ = venue.itch_addresses  # raises for what is no address
         if venue.snapshot_after < 1:
             raise BadInput("bad_config", f"{venue.name}.snapshot_after", venue.snapshot_after, "at least 1 message")
-    if bool(config.limits_bundle) != bool(config.limits_key):
+    if bool(config.bundle_file) != bool(config.limits_key):
         raise BadInput("bad_config", "limits_key", config.limits_key, "the signer's public key, and a bundle")
+    if config.limits_link and config.limits_bundle:
+        raise BadInput("bad_config", "limits_bundle", config.limits_bundle, "no file where bundles come over the link")
     return config
 
 

@@ -2,21 +2,29 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT, epoll
 
 CHUNK = 65_536
+Address = tuple[str, int]
+Connect = Callable[[Address], tuple[socket.socket, bool]]
+
+
+def connect_tcp(address: Address) -> tuple[socket.socket, bool]:
+    """(a non-blocking socket that is being connected, whether that has not failed yet)."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened, opened.connect_ex(address) in (0, errno.EINPROGRESS)
 
 
 class Connection:
     """Opens in the background; ``established`` once it stands. What cannot be sent at once waits."""
 
-    def __init__(self, address: tuple[str, int], poll: epoll) -> None:
+    def __init__(self, address: Address, poll: epoll, connect: Connect = connect_tcp) -> None:
         self.established = False
         self._poll, self._waiting = poll, b""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.fileno = self._socket.fileno()
-        self.failed = self._socket.connect_ex(address) not in (0, errno.EINPROGRESS)
+        self._socket, under_way = connect(address)
+        self.fileno, self.failed = self._socket.fileno(), not under_way
         poll.register(self.fileno, EPOLLIN | EPOLLOUT)
 
     def on_writable(self) -> bool:

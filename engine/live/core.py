@@ -7,20 +7,18 @@ has no room or is damaged (standard error says which).
 """
 
 import argparse
-import ctypes
 import gc
 import json
 import logging
 import os
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from select import EPOLLIN, epoll
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine import engine_build, uncollected
@@ -30,9 +28,13 @@ from engine.errors import BadInput
 from engine.live.config import Config, load_account, load_config
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
 from engine.live.journal import JournalDamaged, JournalFull, Reader
+from engine.live.journal_names import STATE_NAMES
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
+from engine.live.lifetime import end_with
+from engine.live.limits import bundle_stamp, limits_in_force, renew_limits
 from engine.live.loop import Loop
 from engine.live.loop_records import Reason, new_market, new_session
+from engine.live.outside import HOST, Outside
 from engine.live.person_commands import (
     PERSONAL,
     apply_kills,
@@ -42,9 +44,10 @@ from engine.live.person_commands import (
     take_person_command,
     unacknowledged,
 )
+from engine.live.python_strategies import PythonStrategies
 from engine.live.recovery import InputTracker, Snapshot, write_snapshot
-from engine.live.reports import STATE_NAMES
 from engine.live.startup import load_settings, lock_core, open_pipeline
+from engine.live.statement import breaks_with, read_statement
 from engine.live.venue_clock import VenueClock
 from engine.live.venue_link import VenueLink
 from engine.live.warm import warm
@@ -55,45 +58,49 @@ log = logging.getLogger("engine.core")
 
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
-FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.ARTIFACT})
+TRACKED_AT_ONCE = 1 << 17  # journal records
+FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.PLAN, BlobType.ARTIFACT})
+LEAST_TIMER_WAIT = 0.001  # seconds; behind the close session time passes more slowly than `speed` says
 FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
-PR_SET_PDEATHSIG = 1
 
 
 class Core:
     """Sockets and deadlines around the pipeline."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, outside: Outside = HOST) -> None:
+        self.config, self._clocks = config, outside.clocks
         for venue in config.venues:
             load_account(venue.account_file)  # raises before anything is compiled or opened
-        with uncollected():
-            warm()  # before any socket is open: who calls is answered at once, and no datagram waits
-        gc.freeze()  # what is loaded by now stays, and is not looked through while trading
-        self.pipeline, inputs = open_pipeline(config)
+        self.pipeline, inputs = open_pipeline(config, outside.disk)
         self.engine = self.pipeline.engine
         self.clock = VenueClock(Path(config.venues[0].clock_file))
         self.clock.refresh()
         load_settings(self.pipeline, config, self.clock.speed())
-        self._tracker, self._tracked = InputTracker([replace(each) for each in inputs]), self.pipeline.writer.last
+        self._tracker, self._tracked = InputTracker(inputs), self.pipeline.writer.last
+        self._reader: Reader | None = None
         self._snapshot_at = self._tracked
         self._poll = epoll()
         keys = symbol_keys(config.symbols)
         market, codec = new_market(keys, len(config.venues)), new_session(keys, len(config.venues))
         self.venues = [
-            VenueLink(number, venue, config.symbols, inputs[number], self._poll, market=market, codec=codec)
+            VenueLink(
+                number, venue, config.symbols, inputs[number], self._poll, market=market, codec=codec, outside=outside
+            )
             for number, venue in enumerate(config.venues)
         ]
         self._status_at = 0
         self._paused_for_room = False
+        self._bundle_stamp = (0, 0)  # of the limits that were taken last
         self._clients: dict[int, ControlClient] = {}
+        self._python = PythonStrategies(config.folder, self.pipeline, self._poll)
         self._control = listen(config.folder)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         lines = [descriptor for venue in self.venues for descriptor in venue.lines.filenos]
         for descriptor in (*lines, self._control.fileno(), self._wake_read):
             self._poll.register(descriptor, EPOLLIN)
         gateways = [venue.gateway for venue in self.venues]
-        self.loop = Loop(self.pipeline, gateways, self._poll.fileno(), busy=config.mode == "busy")
+        busy = config.mode == "busy"
+        self.loop = Loop(self.pipeline, gateways, self._poll.fileno(), busy=busy, clocks=outside.clocks)
         self._use_clock()
 
     # ---- the loop ----------------------------------------------------------------------------------
@@ -109,25 +116,34 @@ class Core:
     def _serve(self) -> None:
         if self.config.cpu is not None:
             os.sched_setaffinity(0, {self.config.cpu})  # this thread alone
+        self.start()
+        while not self.loop.stopped:
+            self.serve(self.deadline())
+        self.finish()
+
+    def start(self) -> None:
         ts = self._now()
         for venue in self.venues:
             self._take(venue.begin(ts, counted_queries(self.config.folder, venue.number)))
+        self._take(self._python.begin(ts))
+        if self.config.positions_file:
+            self._take(breaks_with(read_statement(self.config.positions_file), self.engine, ts))
         self._apply_latch_file()
-        while not self.loop.stopped:
-            self._pass()
+
+    def finish(self) -> None:
         self._snapshot()
         for venue in self.venues:
-            venue.orders.logout(time.monotonic_ns())
+            venue.orders.logout(self._clocks.monotonic_ns())
         self._send_bytes()
 
-    def _pass(self) -> None:
-        """The loop until it comes back, then what it came back for."""
+    def serve(self, deadline: int) -> Reason:
+        """The loop until it comes back, at the steady time ``deadline`` at the latest; then what it came back for."""
         for venue in self.venues:
             venue.lend()
-        reason = self.loop.run(self._deadline())
+        reason = self.loop.run(deadline)
         self._take_up()
         venue = self.venues[self.loop.venue]
-        if reason is Reason.OTHER:
+        if reason in (Reason.OTHER, Reason.DEADLINE):
             for descriptor, events in self._poll.poll(0):
                 self._on_ready(descriptor, events)
         elif reason is Reason.PACKETS:
@@ -137,6 +153,7 @@ class Core:
         elif reason is Reason.ORDERS_LOST:
             self._take(venue.disconnect(self._now()))
         self._on_time()
+        return reason
 
     def _take_up(self) -> None:
         """What the loop has begun and left: bytes to send, orders that OUCH cannot hold, inputs that found no room."""
@@ -150,10 +167,10 @@ class Core:
         if refused or len(inputs):
             self._take([*refused, inputs])
 
-    def _deadline(self) -> int:
+    def deadline(self) -> int:
         """Steady time of what is due next."""
         due = [self._status_at, *(each for venue in self.venues for each in venue.deadlines())]
-        due.append(time.monotonic_ns() + int(self._timer_wait() * SECOND))
+        due.append(self._clocks.monotonic_ns() + int(self._timer_wait() * SECOND))
         return min(each for each in due if each is not None)
 
     def _timer_wait(self) -> float:
@@ -161,12 +178,14 @@ class Core:
         if not self.engine.state["timer_interval"]:
             return STATUS_NS / SECOND
         left = int(self.engine.state["next_deadline"]) - self._now()
-        return max(left, 0) / SECOND / max(self.clock.speed(), 1.0)
+        return max(left / SECOND / max(self.clock.speed(), 1.0), LEAST_TIMER_WAIT)
 
     def _on_ready(self, descriptor: int, events: int) -> None:
         owner = next((venue for venue in self.venues if venue.owns(descriptor)), None)
         if owner is not None:
             self._take(owner.on_ready(descriptor, events, self._now()))
+        elif self._python.owns(descriptor):
+            self._take(self._python.on_ready(descriptor, self._clocks.monotonic_ns(), self._now()))
         elif descriptor == self._control.fileno():
             self._accept()
         elif descriptor == self._wake_read:
@@ -176,7 +195,7 @@ class Core:
             self._drop(descriptor)
 
     def _on_time(self) -> None:
-        now = time.monotonic_ns()
+        now = self._clocks.monotonic_ns()
         for venue in self.venues:
             self._on_venue_time(venue, now)
         if self.engine.state["timer_interval"] and self._now() >= self.engine.state["next_deadline"]:
@@ -200,7 +219,12 @@ class Core:
             load_settings(self.pipeline, self.config, self.clock.speed())
         for venue in self.venues:
             venue.read_ports()
+        if self.config.limits_link and (stamp := bundle_stamp(self.config)) != self._bundle_stamp:
+            self._bundle_stamp = stamp
+            renew_limits(self.pipeline, self.config)
         self._watch_room()
+        self._track()
+        self._take(self._python.on_time(self._clocks.monotonic_ns(), self._now()))
         closed = int(self.engine.state["phase"]) == Phase.CLOSED
         if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
             self._snapshot()
@@ -208,6 +232,18 @@ class Core:
         for descriptor, client in list(self._clients.items()):
             if not client.send(message):
                 self._drop(descriptor)
+
+    def close(self) -> None:
+        """Lets go of everything that is open, as the end of the process does."""
+        self.pipeline.writer.close()
+        for venue in self.venues:
+            venue.close()
+        for client in self._clients.values():
+            client.connection.close()
+        self._control.close()
+        self._poll.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     # ---- inputs ------------------------------------------------------------------------------------
 
@@ -217,7 +253,7 @@ class Core:
 
     def _now(self) -> int:
         """Session time, which never goes back."""
-        return max(self.clock.session_ns(time.time_ns()), self.pipeline.last_ts)
+        return max(self.clock.session_ns(self._clocks.time_ns()), self.pipeline.last_ts)
 
     def _take(self, inputs: list[np.ndarray]) -> None:
         """Journals and steps; what the step orders is sent, then whatever else the order sessions have to say."""
@@ -227,7 +263,7 @@ class Core:
 
     def _send(self, orders: np.ndarray) -> None:
         while len(orders):
-            now, ts = time.monotonic_ns(), self._now()
+            now, ts = self._clocks.monotonic_ns(), self._now()
             refused = [event for venue in self.venues for event in venue.orders.send(orders, now, ts)]
             orders = np.empty(0, EVENT)
             for event in refused:
@@ -241,13 +277,13 @@ class Core:
     def _on_datagrams(self, venue: VenueLink) -> None:
         ts = self._now()
         for line, datagram in venue.lines.receive(self.loop.datagrams(venue.number)):
-            self._take(venue.feed.on_datagram(datagram, time.monotonic_ns(), ts, line))
-        venue.ask_again(time.monotonic_ns())
+            self._take(venue.feed.on_datagram(datagram, self._clocks.monotonic_ns(), ts, line))
+        venue.ask_again(self._clocks.monotonic_ns())
 
     def _on_session_packet(self, venue: VenueLink) -> None:
         """What of the order session is neither report nor heartbeat."""
         packet = self.loop.packet(venue.number)
-        self._take(venue.orders.receive(packet, time.monotonic_ns(), self._now(), venue.feed.date))
+        self._take(venue.orders.receive(packet, self._clocks.monotonic_ns(), self._now(), venue.feed.date))
         if venue.orders.up:
             venue.caught_up()
         self._take(venue.check_session(self._now()))
@@ -286,7 +322,7 @@ class Core:
         if int(record["kind"]) == Kind.BLOB:
             if int(record["blob_type"]) not in FROM_AGENT:
                 raise BadInput(
-                    "blob_type", "blob_type", int(record["blob_type"]), "manifest, parameters, limits, artifact"
+                    "blob_type", "blob_type", int(record["blob_type"]), "manifest, parameters, limits, plan, artifact"
                 )
             if int(record["blob_type"]) == BlobType.MANIFEST and int(record["strategy"]) == CHOOSE_SLOT:
                 header["strategy"] = self.engine.free_slot()
@@ -297,13 +333,23 @@ class Core:
         if not 0 <= int(record["strategy"]) < STRATEGIES:
             raise BadInput("slot", "strategy", int(record["strategy"]), f"0 to {STRATEGIES - 1}")
         if int(record["kind"]) == Kind.BLOB:
-            self._send(self.pipeline.take_blob(header, payload))
+            self._take_blob(header, payload)
         elif int(record["kind"]) == Kind.COMMAND and int(record["command"]) not in FROM_ANYBODY:
             raise BadInput("command", "command", int(record["command"]), ", ".join(one.name for one in FROM_ANYBODY))
         else:
+            if int(record["command"]) == Command.START and int(record["kind"]) == Kind.COMMAND:
+                self._python.before_start(int(record["strategy"]))
             self._send(self.pipeline.take(header))
         self._send_bytes()
         return {"slot": int(record["strategy"])}
+
+    def _take_blob(self, header: np.ndarray, payload: bytes) -> None:
+        slot, blob_type = int(header[0]["strategy"]), int(header[0]["blob_type"])
+        if blob_type == BlobType.ARTIFACT:
+            self._python.keep_artifact(slot, payload)
+        self._send(self.pipeline.take_blob(header, payload))
+        if blob_type == BlobType.MANIFEST:
+            self._python.open(slot)
 
     def _waiting(self, scope: str, below: int) -> int:
         return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue_names)
@@ -319,7 +365,7 @@ class Core:
             "date": int(state["date"]),
             "phase": Phase(int(state["phase"])).name.lower(),
             "time": self._now(),
-            "feed_age_ms": max(venue.feed_age_ms() for venue in self.venues),
+            "feed_age_ms": min((age for age in (venue.feed_age_ms() for venue in self.venues) if age >= 0), default=-1),
             "stale": bool(state["feed_stale"]),
             "venue_connected": any(venue.orders.up for venue in self.venues),
             "venues": [venue.status(state["venues"][venue.number]) for venue in self.venues],
@@ -330,6 +376,7 @@ class Core:
             "breaks": breaks_now(self.pipeline),
             "latches": latches_now(self.pipeline, self.config.venue_names),
             "kill_epoch": int(state["kills"]["epoch"]),
+            "limits": msgspec.to_builtins(limits_in_force(self.engine)),
             "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
         }
 
@@ -340,6 +387,7 @@ class Core:
             "deployment": decode_manifest(manifest).deployment,
             "state": STATE_NAMES[state],
             "flat": not self.engine.state["positions"][slot]["position"].any(),
+            "process": self._python.status(slot),
         }
 
     # ---- durability --------------------------------------------------------------------------------
@@ -358,23 +406,30 @@ class Core:
             if int(self.engine.state["slots"][slot]["state"]) == StrategyState.RUNNING:
                 self._take([command_event(self._now(), Command.PAUSE, slot)])
 
+    def _track(self) -> bool:
+        """Follows the journal a little further, so that a snapshot after a busy day has little left to read."""
+        if self._reader is None:
+            self._reader = Reader(self.config.journal)
+        records = self._reader.read(self._tracked, TRACKED_AT_ONCE)
+        self._tracker.take(records)
+        self._tracked += len(records)
+        return len(records) > 0
+
     def _snapshot(self) -> None:
         """Writes the engine's state and where the venue's streams stand."""
-        writer, reader = self.pipeline.writer, Reader(self.config.journal)
-        while len(records := reader.read(self._tracked, 1 << 20)):
-            self._tracker.take(records)
-            self._tracked += len(records)
-        inputs = [replace(each) for each in self._tracker.states]
-        snapshot = Snapshot(writer.journal, writer.last, engine_build(), inputs, self.engine.snapshot())
+        writer = self.pipeline.writer
+        while self._track():
+            continue
+        snapshot = Snapshot(writer.journal, writer.last, engine_build(), self._tracker.states, self.engine.snapshot())
         write_snapshot(self.config.snapshots, snapshot)
         self._snapshot_at = writer.last
 
 
-def _end_with(parent: int) -> None:
-    """Asks the kernel to end this process in good order when its agent dies; a core without one is nobody's."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if parent and os.getppid() != parent:
-        sys.exit(0)  # it died before the kernel was asked
+def warm_up() -> None:
+    """Before any socket is open: who calls is answered at once, and no datagram waits."""
+    with uncollected():
+        warm()
+    gc.freeze()  # what is loaded by now stays, and is not looked through while trading
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -383,11 +438,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, default=0, help="process id of the agent; end when it ends")
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    if arguments.parent:
-        _end_with(arguments.parent)
+    end_with(arguments.parent)
     try:
         config = load_config(arguments.config)
         lock = lock_core(config)
+        warm_up()
         Core(config).run()
         os.close(lock)
     except BadInput as error:

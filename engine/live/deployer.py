@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,15 +30,19 @@ COMMANDS: dict[DesiredState, tuple[Command, frozenset[str]]] = {
 
 
 class Deployer:
-    """``applied`` says what became of each deployment; ``revision`` the newest desired state that was worked off."""
+    """``applied`` says what became of each deployment; ``revision`` the newest desired state that was worked off.
 
-    def __init__(self, preparation: Preparation) -> None:
+    ``process_reasons`` (``strategy_processes``) says of a deployment why its strategy's process is not there.
+    """
+
+    def __init__(self, preparation: Preparation, process_reasons: Mapping[str, str] = {}) -> None:
         self.revision = 0
-        self._preparation = preparation
+        self._preparation, self._process_reasons = preparation, process_reasons
         self._verified: dict[str, Manifest] = {}
         self._refused: dict[str, tuple[Manifest, str]] = {}
         self._waiting: dict[str, str] = {}
         self._formed: dict[tuple[int, str], int] = {}  # (core process, deployment) -> formation date
+        self._loaded: set[tuple[int, str]] = set()  # the same, of what has all that it needs to start
 
     async def reconcile(self, desired: Desired, core: CoreClient) -> None:
         """One pass. Raises CoreGone; anything that is wrong with one deployment is that deployment's reason."""
@@ -91,8 +96,10 @@ class Deployer:
         self._refused.pop(name, None)
         try:
             await self._verify(deployed.manifest)
-            if slot is None or slot["state"] == "loading":
+            if slot is None or (slot["state"] == "loading" and _key(core, name) not in self._loaded):
                 await self._deploy(deployed, slot, core)
+            elif slot["state"] == "loading":
+                await self._begin(deployed, slot, core)
             else:
                 await self._keep_running(deployed, slot, core)
         except CoreGone:
@@ -126,10 +133,29 @@ class Deployer:
         place = slot["slot"] if slot else await core.load(BlobType.MANIFEST, msgspec.json.encode(manifest))
         await core.load(BlobType.PARAMETERS, self._preparation.parameter_record(manifest), place)
         await core.load(BlobType.LIMITS, self._preparation.limits(manifest), place)
+        if manifest.plan is not None:
+            await core.load(BlobType.PLAN, self._preparation.plan(manifest), place)
         await core.load(BlobType.ARTIFACT, artifact, place)
-        await core.command(COMMANDS[deployed.desired][0], place)
-        log.info("deployment %s: %s in slot %d", name, deployed.desired, place)
+        status = await core.refresh()
+        self._loaded.add((status["pid"], name))
+        await self._begin(deployed, next(one for one in status["slots"] if one["slot"] == place), core)
+
+    async def _begin(self, deployed: Deployed, slot: dict[str, Any], core: CoreClient) -> None:
+        """Starts what has been loaded, once somebody is there to decide."""
+        if not self._has_process(deployed, slot):
+            return
+        await core.command(COMMANDS[deployed.desired][0], slot["slot"])
+        log.info("deployment %s: %s in slot %d", deployed.manifest.deployment, deployed.desired, slot["slot"])
         await core.refresh()
+
+    def _has_process(self, deployed: Deployed, slot: dict[str, Any]) -> bool:
+        """Whether a strategy that runs outside the core may start; with the reason where it may not."""
+        name, process = deployed.manifest.deployment, slot.get("process")
+        if process is None or process["attached"] or deployed.desired != "running":
+            self._waiting.pop(name, None)
+            return True
+        self._waiting[name] = self._process_reasons.get(name) or process["fault"] or "its process is starting"
+        return False
 
     async def _command(self, deployed: Deployed, slot: dict[str, Any], core: CoreClient) -> None:
         """Commands what is desired, unless it is so already."""
@@ -145,6 +171,8 @@ class Deployer:
         while it was not running, and those before this core started."""
         if slot["state"] == "faulted":
             return  # a person has to look at it
+        if not self._has_process(deployed, slot):
+            return
         manifest = deployed.manifest
         assert core.status is not None
         formation = await asyncio.to_thread(self._preparation.formation, manifest, core.status["date"])
@@ -172,6 +200,11 @@ class Deployer:
         formation = await asyncio.to_thread(self._preparation.formation, manifest, prepared_for.date)
         self._formed[core.status["pid"], manifest.deployment] = formation
         return artifact
+
+
+def _key(core: CoreClient, name: str) -> tuple[int, str]:
+    assert core.status is not None
+    return core.status["pid"], name
 
 
 def _moment(status: dict[str, Any]) -> Moment:

@@ -3,7 +3,7 @@
 import heapq
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from engine.errors import BadInput
 from engine.protocols import moldudp64
@@ -12,14 +12,17 @@ log = logging.getLogger(__name__)
 
 DATAGRAMS_AT_ONCE = 256  # of a line
 RECEIVE_BUFFER = 4 * 1024 * 1024
+Address = tuple[str, int]
+Bind = Callable[[str, Address], socket.socket]
 PLACE = moldudp64.SESSION_BYTES + 8  # bytes of session and sequence number, which sort as they follow each other
 
 
 class FeedLines:
-    """``addresses`` by the name of the setting that an error names. Raises BadInput ``port_taken``."""
+    """``addresses`` by the name of the setting that an error names, to which ``bind`` gives a socket that does not
+    wait. Raises BadInput ``port_taken``."""
 
-    def __init__(self, addresses: Mapping[str, tuple[str, int]]) -> None:
-        self._sockets = [_bound(field, address) for field, address in addresses.items()]
+    def __init__(self, addresses: Mapping[str, Address], bind: Bind | None = None) -> None:
+        self._sockets = [(bind or bind_udp)(field, address) for field, address in addresses.items()]
         self.filenos = [each.fileno() for each in self._sockets]
 
     @property
@@ -36,7 +39,11 @@ class FeedLines:
             arrived += self._waiting(line)
         return waiting[0] if len(waiting) == 1 else heapq.merge(*waiting, key=lambda arrival: arrival[1][:PLACE])
 
-    def request(self, packet: bytes, server: tuple[str, int]) -> None:
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
+
+    def request(self, packet: bytes, server: Address) -> None:
         """Sends a re-request, whose answer comes by the first line."""
         try:
             self._sockets[0].sendto(packet, server)
@@ -55,7 +62,8 @@ class FeedLines:
         return found
 
 
-def _bound(field: str, address: tuple[str, int]) -> socket.socket:
+def bind_udp(field: str, address: Address) -> socket.socket:
+    """Raises BadInput ``port_taken``."""
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     try:

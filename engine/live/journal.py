@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from engine import engine_build
+from engine.core.atomics import publish
 from engine.core.events import EVENT
 from engine.errors import BadInput
 from engine.live.segment import (
@@ -28,10 +29,9 @@ from engine.live.segment import (
     allocate,
     append,
     capacity_of,
-    publish,
     whole_records,
 )
-from engine.live.spare import Spare
+from engine.live.spare import LOCAL_DISK, Disk, Spare
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SUFFIX = ".seg"
@@ -83,17 +83,17 @@ class Writer:
     with ``make_room``.
     """
 
-    def __init__(self, directory: Path, journal: str, segment_bytes: int) -> None:
+    def __init__(self, directory: Path, journal: str, segment_bytes: int, disk: Disk = LOCAL_DISK) -> None:
         self.directory, self.journal, self.segment_bytes = Path(directory), journal, segment_bytes
         self.cursor = np.zeros(1, CURSOR)
         self.segment: Segment
         self.number = 0
         self.first = 1
         self.recovery = Recovery(0, 0)
-        self._spare = Spare(self.directory / SPARE, segment_bytes)
+        self._spare = Spare(self.directory / SPARE, segment_bytes, disk)
 
     @classmethod
-    def create(cls, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> "Writer":
+    def create(cls, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL_DISK) -> "Writer":
         """A new, empty journal in ``directory``, which must not hold one. Raises JournalFull."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -101,12 +101,12 @@ class Writer:
             raise BadInput("journal_exists", "directory", str(directory), "a folder without a journal")
         if capacity_of(segment_bytes) < 1:
             raise BadInput("segment_bytes", "segment_bytes", segment_bytes, f"at least {HEADER_BYTES + 1024}")
-        writer = cls(directory, uuid4().hex, segment_bytes)
+        writer = cls(directory, uuid4().hex, segment_bytes, disk)
         writer._begin_segment(1, 1)
         return writer
 
     @classmethod
-    def open(cls, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> "Writer":
+    def open(cls, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = LOCAL_DISK) -> "Writer":
         """Goes on after the last record that holds; what a torn end left behind it is forgotten.
 
         Raises BadInput when there is no journal, JournalDamaged when records before the last segment are
@@ -120,7 +120,7 @@ class Writer:
             if path > known[-1][0]:
                 path.rename(path.with_suffix(".torn"))
         path, origin = known[-1]
-        writer = cls(directory, origin.journal, segment_bytes)
+        writer = cls(directory, origin.journal, segment_bytes, disk)
         writer.number, writer.first = origin.number, origin.first
         try:
             allocate(path, max(path.stat().st_size, segment_bytes))

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.atomics import observe, publish
+from engine.core.clock import HostClocks
 from engine.core.events import EVENT
 from engine.core.state import OUTPUTS
 from engine.live.compiled_loop import serve
@@ -15,7 +17,6 @@ from engine.live.journal import words_of
 from engine.live.loop_records import LOOP, Clock, Journal, Machine, Reason, new_ready
 from engine.live.order_session import OrderSession
 from engine.live.pipeline import Pipeline
-from engine.live.segment import observe, publish
 
 INPUTS = 1 << 15  # decoded at once; a datagram cannot hold as many messages
 NEVER = np.iinfo(np.int64).max
@@ -40,7 +41,16 @@ class Loop:
     of sleeping until one is ready. Feeds and order sessions of all ``gateways`` share one `Market` and one `Session`.
     """
 
-    def __init__(self, pipeline: Pipeline, gateways: Sequence[Gateway], poll: int, *, busy: bool) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        gateways: Sequence[Gateway],
+        poll: int,
+        *,
+        busy: bool,
+        clocks: HostClocks = time,
+    ) -> None:
+        self._clocks = clocks
         self.gateways, self._pipeline = list(gateways), pipeline
         self._market, self._session = self.gateways[0].feed.market, self.gateways[0].orders.codec
         self._record = np.zeros(1, LOOP)
@@ -60,12 +70,16 @@ class Loop:
             pipeline.orders,
             np.zeros((len(self.gateways), OUTPUTS), EVENT),
         )
-        self._stop, self._ready, self._times = np.zeros(1, np.uint64), new_ready(), np.zeros(2, np.int64)
+        self._stop, self._ready, self._times = np.zeros(1, np.uint64), new_ready(), np.zeros(3, np.int64)
         self.set_clock(*NO_CLOCK)
 
     def set_clock(self, wall_knots: np.ndarray, session_knots: np.ndarray) -> None:
         """Session time by wall time, int64[n] each: see `engine.core.clock.interpolate`."""
         self._clock = Clock(wall_knots, session_knots, self._times)
+
+    def hold_clock(self, steady_ns: int) -> None:
+        """For the compiled loop it is this time until another is given: how a simulation in virtual time has it."""
+        self._times[2] = steady_ns
 
     def run(self, deadline: int) -> Reason:
         """Serves until the steady time ``deadline`` at the latest; says why it came back, ``venue`` for which one.
@@ -85,7 +99,7 @@ class Loop:
         """What `serve` takes, in its order, after all that Python knows has been told."""
         loop, writer = self._loop, self._pipeline.writer
         loop["deadline"], loop["last_ts"] = deadline, self._pipeline.last_ts
-        loop["wall_offset"] = time.time_ns() - time.monotonic_ns()
+        loop["wall_offset"] = self._clocks.time_ns() - self._clocks.monotonic_ns()
         for venue, gateway in enumerate(self.gateways):
             orders = loop["orders"][venue]
             if int(orders["descriptor"]) != gateway.connection:

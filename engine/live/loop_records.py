@@ -159,7 +159,7 @@ class Clock(NamedTuple):
 
     wall_knots: np.ndarray
     session_knots: np.ndarray
-    times: np.ndarray  # int64[2] to work in
+    times: np.ndarray  # int64[3], see `engine.live.libc.steady_ns`
 
 
 def new_ready() -> np.ndarray:

@@ -37,15 +37,23 @@ QUERY_PATIENCE_NS = 500_000_000  # how long an answer that was counted on may fa
 
 
 def order_session_event(
-    ts: int, *, up: bool, venue: int = 0, next_id: int = 0, unanswered: int = 0, sequence: int = 0
+    ts: int,
+    *,
+    up: bool,
+    venue: int = 0,
+    next_id: int = 0,
+    unanswered: int = 0,
+    sequence: int = 0,
+    missing: int = 0,
 ) -> np.ndarray:
-    """EVENT[1] of kind ORDER_SESSION; ``qty`` counts the account queries without an answer."""
+    """EVENT[1] of kind ORDER_SESSION; ``qty`` counts the account queries without an answer, ``missing`` the reports
+    that the venue does not have (any more)."""
     event = np.zeros(1, EVENT)
     event["ts_event"] = event["ts_recv"] = ts
     event["instrument"] = -1
     event["kind"], event["venue"] = ORDER_SESSION, venue
     event["code"], event["ref"] = int(up), next_id
-    event["qty"], event["sequence"] = unanswered, sequence
+    event["qty"], event["sequence"], event["missing"] = unanswered, sequence, missing
     return event
 
 
@@ -201,7 +209,8 @@ class OrderSession:
             log.error("the venue goes on at message %d, %d was asked for", event.sequence, event.requested)
         self.unanswered += 1
         self._session.send_unsequenced(ouch.encode(ouch.AccountQuery()), now)
-        return [order_session_event(ts, up=False, venue=self.venue, unanswered=self.unanswered)]
+        missing = abs(event.sequence - event.requested)
+        return [order_session_event(ts, up=False, venue=self.venue, unanswered=self.unanswered, missing=missing)]
 
     def _report(self, event: Sequenced, now: int, ts: int) -> list[np.ndarray]:
         message = np.frombuffer(event.payload, np.uint8)

@@ -3,8 +3,9 @@
 import threading
 from dataclasses import dataclass
 
-from engine.content import content_hash
+from engine.content import content_hash, plan_hash
 from engine.errors import BadInput
+from engine.execution.plans import plan_schedule
 from engine.history import open_history
 from engine.live.config import Config
 from engine.live.limits import manifest_limits
@@ -44,6 +45,8 @@ class Preparation:
             raise BadInput(
                 "content_hash", "content_hash", manifest.content_hash, f"{own}, which is what this engine has"
             )
+        if manifest.plan is not None and manifest.plan_hash != (own := plan_hash(own, manifest.plan)):
+            raise BadInput("plan_hash", "plan_hash", manifest.plan_hash, f"{own}, which is that of this plan")
         stored = self._history.describe(manifest.data.dataset).data_hash
         if stored != manifest.data.data_hash:
             raise BadInput(
@@ -53,6 +56,10 @@ class Preparation:
     def parameter_record(self, manifest: Manifest) -> bytes:
         registered = strategy(manifest.strategy)
         return registered.parameter_record(registered.parameters(manifest.parameters))
+
+    def plan(self, manifest: Manifest) -> bytes:
+        """The SCHEDULE by which the step works its parents; nothing without a plan. Raises BadInput."""
+        return plan_schedule(manifest.plan).tobytes() if manifest.plan else b""
 
     def limits(self, manifest: Manifest) -> bytes:
         return manifest_limits(self._config, manifest)

@@ -23,7 +23,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.EXECUTION: ("order_id", "price", "qty", "ref", "sequence"),
     Kind.CANCELED: ("order_id", "qty", "reason", "sequence"),
     Kind.REJECTED: ("order_id", "reason", "sequence"),
-    Kind.ORDER_SESSION: ("code", "ref", "sequence"),
+    Kind.ORDER_SESSION: ("code", "missing", "ref", "sequence"),
     Kind.REPLACED: ("order_id", "price", "qty", "ref", "sequence"),
     Kind.CANCEL_REJECTED: ("order_id", "reason", "sequence"),
     Kind.BUST: ("order_id", "ref", "sequence"),
@@ -52,6 +52,7 @@ PAYLOAD: dict[Kind, tuple[str, ...]] = {
     Kind.COMMAND: ("command", "argument", "level", "person", "epoch"),
     Kind.CORPORATE_ACTION: ("code", "numerator", "denominator", "amount"),
     Kind.ADJUSTMENT: ("price", "qty", "person", "strategy"),
+    Kind.INTENT: ("pair", "target", "strategy"),
     Kind.BLOB: ("blob_type", "length", "digest", "strategy"),
 }
 HEADER = ("ts_event", "ts_recv", "instrument", "side", "venue", "flags")

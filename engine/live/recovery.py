@@ -9,22 +9,25 @@ positions: a new journal carries on from the old one, see ``engine.live.carry_ov
 import hashlib
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from engine import engine_build
 from engine.core.capacities import MARKETS
+from engine.core.compiled import njit
 from engine.core.engine import Engine
-from engine.core.events import Kind, Stale
+from engine.core.events import EVENT_BYTES, Kind, Stale
 from engine.errors import BadInput
 from engine.files import replace_file
 from engine.live.journal import Reader
 from engine.live.pipeline import Replay
-from engine.live.scan import Walk
 
 SNAPSHOTS_KEPT = 2
+BLOB, STALE, SESSION, BAR = int(Kind.BLOB), int(Kind.STALE), int(Kind.SESSION), int(Kind.BAR)
+FIRST_REPORT, ORDER_SESSION = int(Kind.ACCEPTED), int(Kind.ORDER_SESSION)
+FIRST_OUTPUT, FORGET = int(Kind.ORDER_NEW), int(Stale.FORGET)
 
 
 class BuildDiffers(BadInput):
@@ -61,57 +64,59 @@ def new_inputs() -> list[InputState]:
     return [InputState() for _ in range(MARKETS)]
 
 
+_PLACES = np.dtype([(one.name, "<i8") for one in fields(InputState)])
+
+
 class InputTracker:
     """Follows the inputs that name places in the venues' streams; ``states`` by venue."""
 
-    _MARKET = frozenset(Kind(kind) for kind in range(int(Kind.ADD), int(Kind.SESSION) + 1)) - {Kind.BAR}
-    _REPORTS = frozenset(Kind(kind) for kind in range(int(Kind.ACCEPTED), int(Kind.RESTATED) + 1)) - {
-        Kind.ORDER_SESSION
-    }
-
     def __init__(self, states: list[InputState]) -> None:
-        self.states = states
-        self._walk = Walk(self._MARKET | self._REPORTS | {Kind.STALE, Kind.ORDER_SESSION})
+        self._places, self._pending = np.array([astuple(each) for each in states], _PLACES), np.zeros(1, np.int64)
+
+    @property
+    def states(self) -> list[InputState]:
+        rows = [InputState(*row.tolist()) for row in self._places]
+        return [replace(row, forgotten=bool(row.forgotten)) for row in rows]
 
     def take(self, records: np.ndarray) -> None:
         """Takes the records that follow those taken before."""
-        chosen = records[self._walk.rows(records)]
-        venues = chosen["venue"]
-        for venue, state in enumerate(self.states):
-            ours = chosen[venues == venue]
-            if len(ours):
-                self._take(state, ours)
+        follow_inputs(records, self._pending, self._places)
 
-    def _take(self, state: InputState, chosen: np.ndarray) -> None:
-        self._follow_feed(state, chosen)
-        kinds = chosen["kind"]
-        sessions = chosen[kinds == Kind.ORDER_SESSION]
-        if len(sessions):
-            newest = sessions[-1]
-            state.unanswered_queries = 0 if newest["code"] else int(newest["qty"])
-        reports = chosen[np.isin(kinds, [*self._REPORTS, Kind.ORDER_SESSION])]
-        if len(reports):
-            state.order_sequence = max(state.order_sequence, int(reports["sequence"].max()))
 
-    def _follow_feed(self, state: InputState, records: np.ndarray) -> None:
-        """A record that names a packet says that all before it was taken; from a FORGET to the next one of those, books
-        are being filled from elsewhere, and the place in the feed stands."""
-        phases = records[records["kind"] == Kind.SESSION]
-        if len(phases):
-            state.session_date, state.session_code = int(phases[-1]["date"]), int(phases[-1]["code"])
-        packets = np.flatnonzero((records["kind"] == Kind.STALE) & (records["sequence"] > 0))
-        if len(packets):
-            records = records[packets[-1] :]
-            state.feed_date, state.feed_sequence = int(records[0]["date"]), int(records[0]["sequence"])
-            state.feed_events, state.forgotten = 0, False
-        forgets = np.flatnonzero((records["kind"] == Kind.STALE) & (records["code"] == Stale.FORGET))
-        if not state.forgotten:
-            taken = records[: forgets[0]] if len(forgets) else records
-            state.feed_events += int(np.isin(taken["kind"], list(self._MARKET)).sum())
-        if len(forgets):
-            state.forgotten, date = True, int(records[forgets[-1]]["date"])
-            if date != state.feed_date:
-                state.feed_date, state.feed_sequence, state.feed_events = date, 1, 0
+@njit(cache=True, nogil=True)
+def follow_inputs(records, pending, places):
+    """``pending[0]`` are cells of a blob that are still to come."""
+    for index in range(len(records)):
+        record = records[index]
+        if pending[0] > 0:
+            pending[0] -= 1
+        elif record.kind == BLOB:
+            pending[0] = -(-record.length // EVENT_BYTES)
+        elif record.kind < FIRST_OUTPUT and 0 <= record.venue < len(places):
+            _follow(record, places[record.venue])
+
+
+@njit(cache=True, nogil=True)
+def _follow(record, place):
+    """A record that names a packet says that all before it was taken; from a FORGET to the next one of those, books are
+    being filled from elsewhere, and the place in the feed stands."""
+    kind = record.kind
+    if kind == STALE and record.code == FORGET:
+        place.forgotten = 1
+        if record.date != place.feed_date:
+            place.feed_date, place.feed_sequence, place.feed_events = record.date, 1, 0
+    elif kind == STALE and record.sequence > 0:
+        place.feed_date, place.feed_sequence = record.date, record.sequence
+        place.feed_events = place.forgotten = 0
+    elif kind <= SESSION and kind != BAR:
+        if kind == SESSION:
+            place.session_date, place.session_code = record.date, record.code
+        if not place.forgotten:
+            place.feed_events += 1
+    elif kind >= FIRST_REPORT:
+        place.order_sequence = max(place.order_sequence, record.sequence)
+        if kind == ORDER_SESSION:
+            place.unanswered_queries = 0 if record.code else record.qty
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
@@ -178,7 +183,7 @@ def recover(engine: Engine, reader: Reader, snapshots: Path, *, hung: int = 0) -
         if not replay.take(records):
             raise _build_differs(reader, replay)
         position += len(records)
-    return Recovered(inputs, position - start, start, replay.missing)
+    return Recovered(tracker.states, position - start, start, replay.missing)
 
 
 def _build_differs(reader: Reader, replay: Replay) -> BuildDiffers:

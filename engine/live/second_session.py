@@ -74,15 +74,23 @@ class SecondSession:
         assert isinstance(answer, ouch.AccountQueryResponse)
         return answer.next_user_ref_num
 
+    def flush(self) -> None:
+        """Hands what was sent to the socket. Raises SessionFailed."""
+        content = self._session.take()
+        try:
+            self._socket.sendall(content)
+        except OSError as error:
+            raise SessionFailed(f"the session is lost: {error}") from error
+
     def close(self) -> None:
         self._session.logout(time.monotonic_ns())
-        self._flush()
+        self.flush()
         self._socket.close()
 
     def _receive(self) -> Iterator[LoggedIn | Sequenced | Unsequenced]:
         """What the venue says, as it comes. Raises SessionFailed when it is silent for too long, or gone."""
         while True:
-            self._flush()
+            self.flush()
             left = self._give_up - time.monotonic()
             if left <= 0:
                 raise SessionFailed("the venue did not answer in time")
@@ -98,10 +106,3 @@ class SecondSession:
                     raise SessionFailed(f"the venue ended the session: {event.reason}")
                 if isinstance(event, LoggedIn | Sequenced):
                     yield event
-
-    def _flush(self) -> None:
-        content = self._session.take()
-        try:
-            self._socket.sendall(content)
-        except OSError as error:
-            raise SessionFailed(f"the session is lost: {error}") from error

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from engine.core.atomics import observe, publish
 from engine.core.compiled import njit
 from engine.core.events import EVENT, EVENT_BYTES, Kind
 from engine.live.crc32c import crc32c, crc32c_word
@@ -53,37 +51,6 @@ ZEROS = memoryview(bytes(1 << 20))
 
 # What the writer's compiled code keeps between calls.
 CURSOR = np.dtype([("count", "<i8"), ("capacity", "<i8"), ("chain", "<u8")])
-
-
-@intrinsic
-def _store_release(typingctx, address, value):
-    def codegen(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        builder.store_atomic(arguments[1], pointer, ordering="release", align=8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _load_acquire(typingctx, address):
-    def codegen(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load_atomic(pointer, ordering="acquire", align=8)
-
-    return types.int64(types.int64), codegen
-
-
-@njit(cache=True)
-def publish(header, word, value):
-    """Stores ``value`` where readers in other processes see it only after everything written before."""
-    _store_release(header.ctypes.data + word * 8, value)  # type: ignore[call-arg]
-
-
-@njit(cache=True)
-def observe(header, word):
-    """Loads what ``publish`` stored."""
-    return _load_acquire(header.ctypes.data + word * 8)  # type: ignore[call-arg]
 
 
 @njit(cache=True, inline="always")

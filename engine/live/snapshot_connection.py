@@ -4,7 +4,7 @@ from select import epoll
 
 import numpy as np
 
-from engine.live.connection import Connection
+from engine.live.connection import Connect, Connection, connect_tcp
 from engine.live.feed import MarketFeed
 
 
@@ -12,9 +12,10 @@ class SnapshotConnection:
     """Opened when ``feed`` wants a snapshot, closed behind its answer. ``address`` is the server's, None while it is
     not known."""
 
-    def __init__(self, feed: MarketFeed, poll: epoll) -> None:
+    def __init__(self, feed: MarketFeed, poll: epoll, connect: Connect = connect_tcp) -> None:
         self.address: tuple[str, int] | None = None
         self._feed, self._joiner, self._poll = feed, feed.joiner, poll
+        self._connect = connect
         self._connection: Connection | None = None
 
     def owns(self, descriptor: int) -> bool:
@@ -48,9 +49,14 @@ class SnapshotConnection:
 
     def _open(self, address: tuple[str, int], now: int) -> None:
         self._joiner.opening(now)
-        self._connection = Connection(address, self._poll)
+        self._connection = Connection(address, self._poll, self._connect)
         if self._connection.failed:
             self._close(now)
+
+    def close(self) -> None:
+        """The core has ended."""
+        if self._connection is not None:
+            self._connection.close()
 
     def _send(self, now: int) -> None:
         assert self._connection is not None

@@ -4,18 +4,44 @@ A thread of its own makes it, and it alone waits for the disk and for the pages;
 fast it writes. That a disk has no room is found out one segment before the journal needs it.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from engine.live.segment import Segment, new_segment
+
+
+class Disk(Protocol):
+    """Where segments are made."""
+
+    def thread(self) -> Executor:
+        """What makes them, for one journal."""
+        ...
+
+    def new_segment(self, path: Path, size: int) -> Segment:
+        """As `engine.live.segment.new_segment`: OSError and no file where there is no room."""
+        ...
+
+
+class LocalDisk:
+    """The file system, behind a thread."""
+
+    def thread(self) -> Executor:
+        return ThreadPoolExecutor(1, "journal-spare")
+
+    def new_segment(self, path: Path, size: int) -> Segment:
+        return new_segment(path, size)
+
+
+LOCAL_DISK = LocalDisk()
 
 
 class Spare:
     """Makes segments of ``size`` bytes at ``path``, one at a time; a file that was left there is replaced."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path, self._size = path, size
-        self._thread = ThreadPoolExecutor(1, "journal-spare")
+    def __init__(self, path: Path, size: int, disk: Disk = LOCAL_DISK) -> None:
+        self._path, self._size, self._disk = path, size, disk
+        self._thread = disk.thread()
         self._made: Future[Segment] | None = None
 
     def prepare(self) -> None:
@@ -43,5 +69,5 @@ class Spare:
 
     def _begun(self) -> "Future[Segment]":
         if self._made is None:
-            self._made = self._thread.submit(new_segment, self._path, self._size)
+            self._made = self._thread.submit(self._disk.new_segment, self._path, self._size)
         return self._made

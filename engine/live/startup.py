@@ -9,7 +9,7 @@ import time
 import msgspec
 
 from engine import engine_build
-from engine.core.engine import FIRM, Engine, blob, blob_digest
+from engine.core.engine import FIRM, Engine, blob
 from engine.core.events import BlobType
 from engine.core.venues import VenueTerms
 from engine.errors import BadInput
@@ -17,9 +17,10 @@ from engine.live.carry_over import carry_over, finish_carry_over
 from engine.live.config import Config
 from engine.live.journal import SUFFIX, Reader, Writer
 from engine.live.kill_latch import find_hang, forget_hang, hung_record
-from engine.live.limits import node_limits
+from engine.live.limits import take_limits
 from engine.live.pipeline import Pipeline
 from engine.live.recovery import BuildDiffers, InputState, new_inputs, recover
+from engine.live.spare import LOCAL_DISK, Disk
 from engine.strategies.load import load_manifest
 
 log = logging.getLogger("engine.core")
@@ -67,7 +68,7 @@ def core_process(config: Config) -> int:
     return 0
 
 
-def open_pipeline(config: Config) -> tuple[Pipeline, list[InputState]]:
+def open_pipeline(config: Config, disk: Disk = LOCAL_DISK) -> tuple[Pipeline, list[InputState]]:
     """A new journal, or the old one recovered.
 
     A journal of another build that this one does not make again is replaced by one that carries on from it.
@@ -76,9 +77,10 @@ def open_pipeline(config: Config) -> tuple[Pipeline, list[InputState]]:
     finish_carry_over(config.folder, config.journal)
     engine = Engine(load_manifest)
     if not any(config.journal.glob("*" + SUFFIX)):
-        return Pipeline(engine, Writer.create(config.journal, segment_bytes=config.segment_bytes)), new_inputs()
+        writer = Writer.create(config.journal, segment_bytes=config.segment_bytes, disk=disk)
+        return Pipeline(engine, writer), new_inputs()
     began = time.monotonic()
-    writer = Writer.open(config.journal, segment_bytes=config.segment_bytes)
+    writer = Writer.open(config.journal, segment_bytes=config.segment_bytes, disk=disk)
     hang = find_hang(config.folder, writer)
     reader = Reader(config.journal)
     try:
@@ -124,7 +126,6 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
     }
     fees = [[venue.adding_fee, venue.taking_fee] for venue in config.venues]
     venues = [VenueTerms(one.name, one.dark, one.latency_ns, one.min_qty) for one in config.venues]
-    limits = node_limits(config, engine.limits)
     due = []
     for old, new in config.symbol_changes.items():
         if old in engine.instruments:
@@ -138,10 +139,9 @@ def load_settings(pipeline: Pipeline, config: Config, speed: float) -> None:
         due.append((BlobType.SETTINGS, json.dumps(settings).encode()))
     if engine.state["venue_fees"][: len(fees)].tolist() != [tuple(each) for each in fees]:
         due.append((BlobType.VENUE_FEES, json.dumps(fees).encode()))
-    if int(engine.state["bundle"]["digest"]) != blob_digest(limits):
-        due.append((BlobType.LIMITS, limits))
     for blob_type, payload in due:
         _take(pipeline, blob_type, payload)
+    take_limits(pipeline, config)
 
 
 def _take(pipeline: Pipeline, blob_type: BlobType, payload: bytes) -> None:

@@ -1,7 +1,6 @@
 """What the core has of one venue: its feed, its order session, and the sockets of both."""
 
 import logging
-import time
 from select import EPOLLOUT, epoll
 from typing import Any
 
@@ -15,6 +14,7 @@ from engine.live.feed_lines import FeedLines
 from engine.live.loop import Gateway
 from engine.live.loop_records import Market, Session
 from engine.live.order_session import OrderSession, order_session_event
+from engine.live.outside import HOST, Outside
 from engine.live.recovery import InputState
 from engine.live.snapshot_connection import SnapshotConnection
 
@@ -41,15 +41,17 @@ class VenueLink:
         *,
         market: Market,
         codec: Session,
+        outside: Outside = HOST,
     ) -> None:
+        self._clocks, self._connect_to = outside.clocks, outside.connect
         account = load_account(config.account_file)
         self.number, self.config = number, config
         self.feed = MarketFeed(symbols, resume, account, config.snapshot_after, venue=number, market=market)
         self.orders = OrderSession(account, symbols, resume, venue=number, codec=codec)
-        self.lines = FeedLines(config.itch_addresses)
+        self.lines = FeedLines(config.itch_addresses, outside.bind)
         self.gateway = Gateway(self.feed, self.orders, self.lines.filenos)
         self._poll = poll
-        self._snapshots = SnapshotConnection(self.feed, poll)
+        self._snapshots = SnapshotConnection(self.feed, poll, outside.connect)
         self._connection: Connection | None = None
         self._connect_at, self._backoff = 0, RECONNECT_NS[0]
         self._retransmit: tuple[str, int] | None = None
@@ -72,6 +74,13 @@ class VenueLink:
     def deadlines(self) -> list[int | None]:
         due = [self.feed.deadline(), self.orders.deadline()]
         return [*due, self._connect_at] if self._connection is None else due
+
+    def close(self) -> None:
+        """Lets go of its sockets."""
+        if self._connection is not None:
+            self._connection.close()
+        self._snapshots.close()
+        self.lines.close()
 
     # ---- market data ---------------------------------------------------------------------------------------
 
@@ -96,7 +105,7 @@ class VenueLink:
     def on_ready(self, descriptor: int, events: int, ts: int) -> list[np.ndarray]:
         """One of its own descriptors is ready."""
         if not self._is_connection(descriptor):
-            return self._snapshots.on_event(time.monotonic_ns(), ts)
+            return self._snapshots.on_event(self._clocks.monotonic_ns(), ts)
         assert self._connection is not None
         if not events & EPOLLOUT and self._connection.established:
             return []
@@ -104,7 +113,7 @@ class VenueLink:
         if not self._connection.on_writable():
             return self.disconnect(ts)
         if self._connection.established and not was_established:
-            self.orders.connect(time.monotonic_ns())
+            self.orders.connect(self._clocks.monotonic_ns())
         return []
 
     def caught_up(self) -> None:
@@ -121,7 +130,7 @@ class VenueLink:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._connect_at = time.monotonic_ns() + self._backoff
+        self._connect_at = self._clocks.monotonic_ns() + self._backoff
         return self.orders.lost(ts)
 
     def connect_if_due(self, now: int, ts: int) -> list[np.ndarray]:
@@ -131,7 +140,7 @@ class VenueLink:
         self._backoff = min(2 * self._backoff, RECONNECT_NS[1])
         if self._ouch is None:
             return []
-        self._connection = Connection(self._ouch, self._poll)
+        self._connection = Connection(self._ouch, self._poll, self._connect_to)
         return self.disconnect(ts) if self._connection.failed else []
 
     def keep_disconnected(self, now: int, killed: bool, waiting: int) -> bool:
@@ -161,7 +170,7 @@ class VenueLink:
 
     def feed_age_ms(self) -> int:
         """Since the newest datagram, -1 before the first."""
-        return (time.monotonic_ns() - self.feed.heard_at) // 1_000_000 if self.feed.heard_at else -1
+        return (self._clocks.monotonic_ns() - self.feed.heard_at) // 1_000_000 if self.feed.heard_at else -1
 
     def status(self, state: np.void) -> dict[str, Any]:
         """``state`` is the step's VENUE_STATE of it."""

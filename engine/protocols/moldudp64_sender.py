@@ -16,10 +16,11 @@ MAX_BLOCK = 1_400 - moldudp64.HEADER_BYTES  # no IP fragmentation
 
 
 class RetransmissionStore:
-    """Sent packets of the last `max_sessions` sessions; a request is answered with at most `burst` datagrams."""
+    """Sent packets of the last `max_sessions` sessions, of each at least the newest `max_bytes`; a request is answered
+    with at most `burst` datagrams, and one for what is kept no more with nothing."""
 
-    def __init__(self, *, max_sessions: int = 3, burst: int = 64) -> None:
-        self.max_sessions, self.burst = max_sessions, burst
+    def __init__(self, *, max_sessions: int = 3, burst: int = 64, max_bytes: int = 1 << 25) -> None:
+        self.max_sessions, self.burst, self.max_bytes = max_sessions, burst, max_bytes
         self.counters: Counter[str] = Counter()
         self._sessions: OrderedDict[str, _Sent] = OrderedDict()
 
@@ -33,6 +34,9 @@ class RetransmissionStore:
         sent = self._sessions[session]
         sent.sequences.append(sequence)
         sent.datagrams.append(datagram)
+        sent.bytes += len(datagram)
+        if sent.bytes > 2 * self.max_bytes:
+            sent.forget(self.max_bytes)
 
     def end(self, session: str, datagram: bytes) -> None:
         self._sessions[session].end = datagram
@@ -60,9 +64,20 @@ class _Sent:
         self.sequences: list[int] = []
         self.datagrams: list[bytes] = []
         self.end: bytes | None = None
+        self.bytes = 0
+
+    def forget(self, keep: int) -> None:
+        """Drops the oldest packets until ``keep`` bytes are left."""
+        dropped = 0
+        while self.bytes > keep:
+            self.bytes -= len(self.datagrams[dropped])
+            dropped += 1
+        del self.datagrams[:dropped], self.sequences[:dropped]
 
     def slice(self, asked: moldudp64.Request, burst: int) -> list[bytes]:
         answer: list[bytes] = []
+        if self.sequences and asked.sequence < self.sequences[0]:
+            return answer
         stop = asked.sequence + asked.count
         index = max(bisect_right(self.sequences, asked.sequence) - 1, 0)
         while index < len(self.sequences) and self.sequences[index] < stop and len(answer) < burst:

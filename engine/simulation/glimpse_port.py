@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+from engine.core.clock import HostClocks
 from engine.protocols import glimpse
 from engine.protocols import soupbintcp_session as soup
 
@@ -23,9 +24,10 @@ class SnapshotConnection(asyncio.Protocol):
         knows: Callable[[str, str], bool],
         snapshot: Callable[[], glimpse.Spin | None],
         open_connections: set["SnapshotConnection"],
+        clocks: HostClocks = time,
     ) -> None:
-        self._open = open_connections
-        self.session = glimpse.server_session(knows, snapshot, time.monotonic_ns())
+        self._open, self._clocks = open_connections, clocks
+        self.session = glimpse.server_session(knows, snapshot, self._clocks.monotonic_ns())
         self._transport: asyncio.Transport
         self._writable = True
 
@@ -42,7 +44,7 @@ class SnapshotConnection(asyncio.Protocol):
         self._open.discard(self)
 
     def data_received(self, chunk: bytes) -> None:
-        self._log(self.session.receive(chunk, time.monotonic_ns()))
+        self._log(self.session.receive(chunk, self._clocks.monotonic_ns()))
         self._flush()
 
     def pause_writing(self) -> None:
@@ -63,7 +65,7 @@ class SnapshotConnection(asyncio.Protocol):
         """Sends on as far as the client keeps up."""
         more = True
         while more and self._writable and not self._transport.is_closing():
-            more = self.session.pump(time.monotonic_ns(), MESSAGES_AT_ONCE)
+            more = self.session.pump(self._clocks.monotonic_ns(), MESSAGES_AT_ONCE)
             self._transport.write(self.session.take())
         if self.session.state is soup.State.CLOSED:
             self._transport.close()

@@ -53,6 +53,11 @@ class Passage(Generic[Item]):
         self._under_way: deque[tuple[int, Item]] = deque()
         self._latest = 0
 
+    @property
+    def latest(self) -> int:
+        """When what was sent last arrives."""
+        return self._latest
+
     def __len__(self) -> int:
         return len(self._under_way)
 

@@ -7,6 +7,9 @@ SoupBinTCP replays the stream over restarts. (It survives the process, not the h
 
 ``state.json`` holds the SoupBinTCP session, the last trading day that was begun, the last that was finished, and a
 match number that no execution has reached yet: numbers are reserved in blocks, so none is ever used twice.
+
+Venues of one process keep a record each, and together ``all.jsonl``, which has the lines of all of them and is made
+again from them at each start. Their match numbers begin far apart, so that there one number is one execution.
 """
 
 import os
@@ -21,7 +24,9 @@ import msgspec
 from engine.errors import BadInput
 from engine.files import replace_file
 
+RECORD, TOGETHER = "record.jsonl", "all.jsonl"
 MATCH_NUMBER_BLOCK = 1_000_000
+MATCHES_OF_A_VENUE = 1 << 48
 TAKES_USER_REF_NUM = {"order", "reject", "replace", "mass_cancel", "disable", "enable"}
 MATCH_NUMBER_MARGIN = 200_000  # more executions than one step or one order can make
 RECENT = 1 << 15  # messages of a stream kept in memory: more than a mass cancel of all that can work
@@ -45,6 +50,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     fee: int = 0  # of an execution, 1/10,000 of the currency; negative: earned
     reason: str = ""
     replaces: int = 0  # the UserRefNum that a replace took over
+    venue: str = ""  # "": the only one
 
 
 class State(msgspec.Struct):
@@ -115,10 +121,15 @@ class Record:
     cannot be read.
     """
 
-    def __init__(self, directory: Path, accounts: Sequence[str]) -> None:
+    def __init__(
+        self, directory: Path, accounts: Sequence[str], *, venue: str = "", number: int = 0, together: int = -1
+    ) -> None:
+        """``venue`` is named in each line; its match numbers are those of the ``number``-th one. ``together`` is the
+        descriptor of the record of all venues, -1 for none."""
         directory.mkdir(parents=True, exist_ok=True)
+        self.venue, self._together, self._first_match = venue, together, number * MATCHES_OF_A_VENUE + 1
         self._state_path = directory / "state.json"
-        self.path = directory / "record.jsonl"
+        self.path = directory / RECORD
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self.state = self._load_state()
         self.streams: dict[str, Stream] = {}
@@ -134,7 +145,7 @@ class Record:
     def _load_state(self) -> State:
         if self._state_path.exists():
             return msgspec.json.decode(self._state_path.read_bytes(), type=State)
-        return State(session=secrets.token_hex(5))
+        return State(session=secrets.token_hex(5), next_match_number=self._first_match)
 
     def _stream(self, account: str) -> Stream:
         found = self.streams.get(account)
@@ -178,6 +189,8 @@ class Record:
 
     def add(self, entry: Entry) -> None:
         """Takes ``entry`` into the next ``commit``. Its ``sequence`` must be ``next_sequence`` of its account."""
+        if self.venue:
+            entry = msgspec.structs.replace(entry, venue=self.venue)
         self._pending.append((entry, _encode(entry) + b"\n"))
         self._pending_of[entry.account] += 1
 
@@ -192,9 +205,9 @@ class Record:
         pending, self._pending = self._pending, []
         self._pending_of.clear()
         lines = b"".join(line for _, line in pending)
-        written = 0
-        while written < len(lines):
-            written += os.write(self._file, lines[written:])
+        _write(self._file, lines)
+        if self._together >= 0:
+            _write(self._together, lines)
         for entry, line in pending:
             self._take(self._length, entry)
             self._length += len(line)
@@ -226,3 +239,22 @@ class Record:
     def close(self) -> None:
         self.commit()
         os.close(self._file)
+
+
+def _write(file: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):
+        written += os.write(file, content[written:])
+
+
+def open_together(path: Path, folders: Sequence[Path]) -> int:
+    """Makes the record of all venues anew from those in ``folders``; the descriptor that they append to."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        for folder in folders:
+            record = folder / RECORD
+            if record.exists():
+                with record.open("rb") as lines:
+                    file.writelines(line for line in lines if line.endswith(b"\n"))
+    fresh.replace(path)
+    return os.open(path, os.O_WRONLY | os.O_APPEND)

@@ -12,7 +12,7 @@ The historic messages go on as they were; a ghost stands in the queue where it w
   from it in the ledger.
 
 Ghosts never trade with each other. Fees, latencies and impact are pieces of their own (``fees``, ``latency``,
-``impact``). This is the plain form, written to be obviously right; there is no compiled one yet.
+``impact``). This is the plain form, written to be obviously right; ``compiled_replay`` is the fast one.
 """
 
 from collections.abc import Iterator

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from engine.core.clock import HostClocks
 from engine.errors import BadInput
 from engine.files import replace_file
 from engine.protocols import soupbintcp_session as soup
@@ -31,13 +32,14 @@ class OrderConnection(asyncio.Protocol):
     """One accepted TCP connection: SoupBinTCP around an account's OUCH messages."""
 
     def __init__(self, server: "Server") -> None:
-        self._server = server
-        self.session = soup.ServerSession(server.authenticate, time.monotonic_ns())
+        self._server, self._clocks = server, server.clocks
+        self.session = soup.ServerSession(server.authenticate, self._clocks.monotonic_ns())
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if (accepted := transport.get_extra_info("socket")) is not None:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections.add(self)
         self.pause(self._server.hangs)
 
@@ -53,7 +55,7 @@ class OrderConnection(asyncio.Protocol):
 
     def data_received(self, chunk: bytes) -> None:
         orders: list[bytes] = []
-        for event in self.session.receive(chunk, time.monotonic_ns()):
+        for event in self.session.receive(chunk, self._clocks.monotonic_ns()):
             if isinstance(event, soup.Unsequenced):
                 orders.append(event.payload)
             else:
@@ -73,7 +75,8 @@ class OrderConnection(asyncio.Protocol):
             return
         more = True
         while more:
-            more = self.transport.get_write_buffer_size() < UNSENT_BYTES and self.session.pump(time.monotonic_ns())
+            keeps_up = self.transport.get_write_buffer_size() < UNSENT_BYTES
+            more = keeps_up and self.session.pump(self._clocks.monotonic_ns())
             out = self.session.take()
             if out:
                 self.transport.write(out)
@@ -125,15 +128,17 @@ class Server:
         port_itch: int = 0,
         port_ouch: int = 0,
         port_glimpse: int = 0,
+        clocks: HostClocks = time,
     ) -> None:
         self.venue, self.directory, self.host = venue, directory, host
+        self.clocks = clocks
         self.hangs = False  # neither reads from order connections nor writes to them
         self.connections: set[OrderConnection] = set()
         self.ports: dict[str, int] = {}
         self._passwords, self._lines = passwords, {"receivers": receivers, "receivers_b": receivers_b}
         self.snapshots: set[SnapshotConnection] = set()
         self._wanted = {"port_itch": port_itch, "port_ouch": port_ouch, "port_glimpse": port_glimpse}
-        self._feed: asyncio.DatagramTransport | None = None
+        self.feed: asyncio.DatagramTransport | None = None
         self._housekeeping_at = 0
         self._listeners: list[asyncio.Server] = []
         self.first: Server | None = None  # whose market moves before this one's
@@ -145,6 +150,10 @@ class Server:
     def authenticate(self, username: str, password: str) -> soup.SequencedStream | None:
         return self.venue.streams[username] if self.knows(username, password) else None
 
+    def snapshot_connection(self) -> SnapshotConnection:
+        """For one that the snapshot port has accepted."""
+        return SnapshotConnection(self.knows, self.venue.snapshot, self.snapshots, self.clocks)
+
     def close_others(self, newest: OrderConnection) -> None:
         for connection in list(self.connections):
             if connection is not newest and connection.session.username == newest.session.username:
@@ -153,14 +162,14 @@ class Server:
                 if connection.transport is not None:
                     connection.transport.abort()
 
-    def _before_others(self) -> None:
+    def let_first_act(self) -> None:
         """What the leading venue has due comes first."""
-        if self.first is not None and self.first.venue.deadline() <= time.time_ns():
+        if self.first is not None and self.first.venue.deadline() <= self.clocks.time_ns():
             self.first.turn()
 
     def on_orders(self, account: str, payloads: list[bytes]) -> None:
-        self._before_others()
-        datagrams = self.venue.on_orders(account, payloads, time.time_ns())
+        self.let_first_act()
+        datagrams = self.venue.on_orders(account, payloads, self.clocks.time_ns())
         self._flush_orders()
         self._send(datagrams)
 
@@ -179,8 +188,8 @@ class Server:
             connection.flush()
             if connection.transport is not None:
                 connection.transport.close()
-        if self._feed is not None:
-            self._feed.close()
+        if self.feed is not None:
+            self.feed.close()
 
     async def _open_ports(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Server]:
         name = "port_itch"
@@ -191,14 +200,10 @@ class Server:
             name = "port_ouch"
             orders = await loop.create_server(lambda: OrderConnection(self), self.host, self._wanted["port_ouch"])
             name = "port_glimpse"
-            snapshots = await loop.create_server(
-                lambda: SnapshotConnection(self.knows, self.venue.snapshot, self.snapshots),
-                self.host,
-                self._wanted["port_glimpse"],
-            )
+            snapshots = await loop.create_server(self.snapshot_connection, self.host, self._wanted["port_glimpse"])
         except OSError as error:
             raise BadInput("port_taken", name, self._wanted[name], f"a free port ({error.strerror})") from error
-        self._feed = feed
+        self.feed = feed
         feed.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.ports = {
             "itch_retransmit": feed.get_extra_info("sockname")[1],
@@ -209,11 +214,11 @@ class Server:
 
     def turn(self) -> None:
         """Everything that is due."""
-        datagrams = self.venue.on_time(time.time_ns())
+        datagrams = self.venue.on_time(self.clocks.time_ns())
         self._let_connections_suffer()
         self._flush_orders()
         self._send(datagrams)
-        now = time.monotonic_ns()
+        now = self.clocks.monotonic_ns()
         if now - self._housekeeping_at >= HOUSEKEEPING_NS:
             self._housekeeping_at = now
             for connection in () if self.hangs else list(self.connections):
@@ -223,7 +228,7 @@ class Server:
 
     def _let_connections_suffer(self) -> None:
         """The venue's faults, as far as they are the order connections'."""
-        now = time.time_ns()
+        now = self.clocks.time_ns()
         hung, self.hangs = self.hangs, self.venue.hangs_until(now) > 0
         if hung != self.hangs:
             log.warning("the venue %s", "hangs" if self.hangs else "goes on")
@@ -240,11 +245,11 @@ class Server:
             connection.flush()
 
     def _send(self, datagrams: list[bytes]) -> None:
-        assert self._feed is not None
+        assert self.feed is not None
         for line, receivers in self._lines.items():
             for datagram in self.venue.on_line(line, datagrams):
                 for receiver in receivers:
-                    self._feed.sendto(datagram, receiver)
+                    self.feed.sendto(datagram, receiver)
 
 
 async def serve(servers: Sequence[Server], stop: asyncio.Event, ready: Callable[[], None]) -> None:

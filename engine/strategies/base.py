@@ -52,6 +52,7 @@ class Strategy:
     pair_names: Callable[[bytes, list[str]], list[str]]
     kernel: Callable[[], int]
     interests: frozenset[Kind]
+    implementation: type[Any] | None = None  # of a strategy that runs outside the engine: its Python class
 
     def parameters(self, values: dict[str, Any]) -> BaseModel:
         """Validates ``values``; raises BadInput naming the first field that is wrong."""

@@ -1,10 +1,11 @@
 """The strategies this build knows, by name."""
 
 from engine.errors import BadInput
-from engine.strategies import intraday_pairs, pairs
+from engine.strategies import intraday_pairs, pairs, sma, trend
 from engine.strategies.base import Strategy
 
-STRATEGIES: dict[str, Strategy] = {module.STRATEGY.name: module.STRATEGY for module in (pairs, intraday_pairs)}
+KNOWN = (pairs, intraday_pairs, sma, trend)
+STRATEGIES: dict[str, Strategy] = {module.STRATEGY.name: module.STRATEGY for module in KNOWN}
 
 
 def strategy(name: str) -> Strategy:

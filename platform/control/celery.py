@@ -20,6 +20,11 @@ app.conf.beat_schedule = {
         "schedule": 1.0,
         "options": {"expires": 5},
     },
+    "advance-studies": {
+        "task": "control.backtests.tasks.advance_studies",
+        "schedule": 3.0,
+        "options": {"expires": 3},
+    },
     "requeue-lost-backtests": {
         "task": "control.backtests.tasks.requeue",
         "schedule": 5.0,

@@ -20,6 +20,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR = Path(os.environ.get("HELIOGRAPH_VAR") or BASE_DIR / "var").resolve()
 HISTORY_ROOT = VAR / "history"
 BACKTEST_ROOT = VAR / "backtests"
+LIMITS_KEY = VAR / "secrets" / "limits.key"  # signs the nodes' bundles; the public one lies beside it
+# How long a bundle is valid, in days of the engine's clock. It is renewed while linked when half of that is over.
+LIMITS_VALID_DAYS = int(os.environ.get("LIMITS_VALID_DAYS") or 2)
 
 
 def _flag(name: str) -> bool:
@@ -86,6 +89,7 @@ INSTALLED_APPS = [
     "control.strategies",
     "control.approvals",
     "control.deployments",
+    "control.limits",
     "control.backtests",
     "control.trading",
     "control.marketdata",

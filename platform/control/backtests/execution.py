@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import OperationalError, connection
 
@@ -19,6 +20,8 @@ from control.backtests.models import BacktestRun
 from control.strategies.content import manifest_of
 from control.strategies.services import refuse_stale
 from engine.backtest import BacktestCancelled
+from engine.dates import as_yyyymmdd
+from engine.messages import Manifest
 
 TICK = 0.25  # seconds: progress is written four times a second at most
 RENEW = 1.0  # seconds: the lease is renewed, and a cancel is seen, at least this often
@@ -26,15 +29,15 @@ Compute = Callable[..., Any]
 logger = logging.getLogger(__name__)
 
 
-def execute(run_id: str, compute: Compute) -> None:
-    """Claim the run and see it through. ``compute`` is ``engine.backtest.run_backtest``.
+def execute_next(compute: Compute) -> None:
+    """Claim the most urgent run and see it through. ``compute`` is ``engine.backtest.run_backtest``.
 
     Whatever goes wrong in it ends the run as failed, with the exception's class and message.
     """
     worker = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
-    run = leases.backtest_claim(run_id=run_id, worker=worker)
+    run = leases.backtest_take(worker=worker)
     if run is None:
-        return  # claimed by another worker, cancelled, or delivered twice
+        return  # all are claimed by other workers or cancelled, or the message came twice
     partial = settings.BACKTEST_ROOT / f".{run.pk}.{run.attempts}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -51,10 +54,11 @@ def _see_through(run: BacktestRun, worker: str, partial: Any, compute: Compute) 
         with Watch(run, worker) as watch:
             refuse_stale(run.version)
             result = compute(
-                # Its deployment's name is the same for all runs, so that equal runs are equal.
-                manifest_of(run.version, deployment="backtest", stage="sim", capital=run.version.capital),
+                manifest_of_run(run),
                 settings.HISTORY_ROOT,
                 partial,
+                start=as_yyyymmdd(run.first) if run.first else None,
+                end=as_yyyymmdd(run.last) if run.last else None,
                 progress=watch.progress,
                 cancelled=watch.cancelled,
             )
@@ -67,6 +71,16 @@ def _see_through(run: BacktestRun, worker: str, partial: Any, compute: Compute) 
         leases.backtest_fail(run=run, worker=worker, error=f"{type(error).__name__}: {error}")
     else:
         leases.backtest_finish(run=run, worker=worker, result=result, partial=partial)
+
+
+def manifest_of_run(run: BacktestRun) -> Manifest:
+    """The version's, with what the run changes of its parameters."""
+    # Its deployment's name is the same for all runs, so that equal runs are equal.
+    manifest = manifest_of(run.version, deployment="backtest", stage="sim", capital=run.version.capital)
+    if not run.parameters:
+        return manifest
+    parameters = run.version.parameters | run.parameters
+    return msgspec.structs.replace(manifest, parameters=parameters, content_hash=run.content_hash)
 
 
 class Watch:

@@ -17,7 +17,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from control.audit.services import record
-from control.backtests.models import HELD, BacktestRun, State
+from control.backtests.models import HELD, BacktestRun, State, Trial
+from engine.statistics.curve import daily_ratio
 
 LEASE = timedelta(seconds=15)
 DISPATCH_AGAIN_AFTER = timedelta(seconds=60)
@@ -28,6 +29,20 @@ logger = logging.getLogger(__name__)
 
 class LeaseLost(Exception):
     """The run is no longer this worker's: what it has computed is thrown away."""
+
+
+def backtest_take(*, worker: str) -> BacktestRun | None:
+    """Claim what is queued with the highest priority, of those the oldest; None when nothing waits.
+
+    A message says that there is work, not which: what was asked for later may be more urgent.
+    """
+    while True:
+        waiting = BacktestRun.objects.filter(state=State.QUEUED).order_by("-priority", "requested_at", "pk").first()
+        if waiting is None:
+            return None
+        claimed = backtest_claim(run_id=str(waiting.pk), worker=worker)
+        if claimed is not None:
+            return claimed
 
 
 @transaction.atomic
@@ -77,6 +92,14 @@ def backtest_finish(*, run: BacktestRun, worker: str, result: Any, partial: Path
     run.progress, run.progress_note = 1.0, "Done"
     shutil.rmtree(run.folder, ignore_errors=True)  # of an attempt whose commit failed after this point
     partial.rename(run.folder)
+    Trial.objects.create(
+        run=run,
+        strategy=run.version.strategy,
+        dataset=run.version.dataset,
+        manifest_hash=run.manifest_hash,
+        days=result.statistics["days"],
+        daily_sharpe=daily_ratio(result.statistics["sharpe"]),
+    )
     return _end(run, State.SUCCEEDED, {"result_sha256": run.result_sha256, "manifest_hash": run.manifest_hash})
 
 

@@ -75,7 +75,8 @@ RETURN NEW;
 
 
 class Deployment(models.Model):
-    """One approved version on one node, live until ``stopped_at``.
+    """One approved version on one node, live until ``stopped_at``. ``plan`` (``engine.messages.Plan``) is how its
+    orders are worked, null for at once; ``plan_hash`` names it to the engine.
 
     ``strategy`` repeats the version's, so that the database can hold one live deployment a strategy and node.
     """
@@ -89,6 +90,8 @@ class Deployment(models.Model):
     state = models.CharField(max_length=12, choices=ReportedState.choices, default=ReportedState.PENDING)
     reason = models.TextField(blank=True)
     capital = models.DecimalField(max_digits=18, decimal_places=4)
+    plan = models.JSONField(null=True)
+    plan_hash = models.CharField(max_length=64, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     stopped_at = models.DateTimeField(null=True)
@@ -103,6 +106,10 @@ class Deployment(models.Model):
             ),
             models.CheckConstraint(condition=Q(capital__gt=0), name="deployment_capital_positive"),
             models.CheckConstraint(
+                condition=Q(plan__isnull=True, plan_hash="") | (Q(plan__isnull=False) & ~Q(plan_hash="")),
+                name="deployment_plan_has_its_hash",
+            ),
+            models.CheckConstraint(
                 condition=Q(stopped_at__isnull=True) | Q(desired__in=["stopped", "flat"]),
                 name="deployment_stopped_as_desired",
             ),
@@ -113,7 +120,8 @@ class Deployment(models.Model):
             ),
             pgtrigger.ReadOnly(
                 name="what_runs_is_immutable",
-                fields=["id", "version", "strategy", "node", "stage", "capital", "created_by", "created_at"],
+                fields=["id", "version", "strategy", "node", "stage", "capital", "plan", "plan_hash"]
+                + ["created_by", "created_at"],
             ),
             pgtrigger.Protect(
                 name="stopped_is_final",

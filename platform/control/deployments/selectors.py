@@ -1,13 +1,16 @@
 """Reading nodes and deployments, and the desired state that a node's engine is sent."""
 
+import msgspec
 from django.db.models import QuerySet
 
 from control.accounts.models import User
 from control.accounts.permissions import allowed
 from control.deployments.kills import kills_for
 from control.deployments.models import Deployment, Kill, Node
+from control.deployments.plans import plan_stored
 from control.deployments.tokens import token_hash
 from control.desks.selectors import desks_visible_to
+from control.limits.selectors import newest_bundle
 from control.strategies.content import manifest_of
 from control.trading.resolutions import resolutions_for
 from engine import messages
@@ -49,15 +52,19 @@ def desired_for(node: Node) -> messages.Desired:
         .select_related("version__strategy__desk")
         .order_by("created_at")
     )
+    bundle = newest_bundle(node)
     return messages.Desired(
         revision=revision,
         deployments=[messages.Deployed(_manifest(deployment), deployment.desired) for deployment in live],
         kills=kills_for(),
         resolutions=resolutions_for(node),
+        limits=bundle.document if bundle is not None else "",
     )
 
 
 def _manifest(deployment: Deployment) -> messages.Manifest:
-    return manifest_of(
+    manifest = manifest_of(
         deployment.version, deployment=str(deployment.pk), stage=deployment.stage, capital=deployment.capital
     )
+    plan = plan_stored(deployment.plan)
+    return msgspec.structs.replace(manifest, plan=plan, plan_hash=deployment.plan_hash)

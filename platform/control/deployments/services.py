@@ -6,10 +6,11 @@ heartbeat. Locks are taken in one order: node, then version or deployment; they 
 of reports, whose rows refer to both, neither waits for them nor ends in a deadlock with them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.core.exceptions import ValidationError
@@ -23,12 +24,13 @@ from control.accounts.models import User
 from control.accounts.permissions import require
 from control.audit.services import record
 from control.deployments.models import Deployment, Desired, Node, ReportedState
+from control.deployments.plans import plan_checked, plan_hash_of
 from control.deployments.tokens import token_hash, token_new
 from control.errors import Conflict, InvalidInput, Problem, invalid
 from control.strategies.content import capital_checked
 from control.strategies.models import StrategyVersion, VersionState
 from control.strategies.services import refuse_stale, version_locked
-from engine.messages import Applied
+from engine.messages import Applied, Plan
 
 # ---- nodes -----------------------------------------------------------------------------------------
 
@@ -85,10 +87,17 @@ def node_seen(*, node: Node, kill_epoch: int) -> None:
 
 
 @transaction.atomic
-def deployment_create(*, actor: User, version: StrategyVersion, node: Node, capital: Decimal | str | int) -> Deployment:
-    """Run an approved version on a node, with at most the capital that was approved.
+def deployment_create(
+    *,
+    actor: User,
+    version: StrategyVersion,
+    node: Node,
+    capital: Decimal | str | int,
+    plan: Plan | Mapping[str, Any] | None = None,
+) -> Deployment:
+    """Run an approved version on a node, with at most the capital that was approved, its orders worked by ``plan``.
 
-    Raises ``PermissionDenied``, ``InvalidInput`` (capital), ``Conflict`` (not approved, stale, or a
+    Raises ``PermissionDenied``, ``InvalidInput`` (capital, plan), ``Conflict`` (not approved, stale, or a
     version of this strategy is live on the node).
     """
     node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
@@ -96,6 +105,8 @@ def deployment_create(*, actor: User, version: StrategyVersion, node: Node, capi
     desk = version.strategy.desk
     require(actor, "deployments.run_deployment", desk)
     amount = _capital_within(version, capital)
+    checked = plan_checked(plan)
+    digest = plan_hash_of(version, checked)
     if version.state != VersionState.APPROVED:
         raise Conflict(
             "not_approved", "version", f"{version} is {version.state}; only an approved version is deployed."
@@ -104,7 +115,13 @@ def deployment_create(*, actor: User, version: StrategyVersion, node: Node, capi
     try:
         with transaction.atomic():
             deployment = Deployment.objects.create(
-                version=version, strategy=version.strategy, node=node, capital=amount, created_by=actor
+                version=version,
+                strategy=version.strategy,
+                node=node,
+                capital=amount,
+                plan=msgspec.to_builtins(checked) if checked else None,
+                plan_hash=digest,
+                created_by=actor,
             )
     except IntegrityError as error:
         live = Deployment.objects.get(strategy=version.strategy, node=node, stopped_at__isnull=True)
@@ -116,6 +133,8 @@ def deployment_create(*, actor: User, version: StrategyVersion, node: Node, capi
         "content_hash": version.content_hash,
         "capital": str(amount),
         "stage": deployment.stage,
+        "plan": deployment.plan,
+        "plan_hash": digest,
     }
     record(actor=actor, action="deployment.create", target=deployment, detail=detail, desk=desk)
     node_changed(node)

@@ -1,4 +1,4 @@
-"""``python -m control.local COMMAND``: run, smoke, clean; setup, demo and browse are their steps.
+"""``python -m control.local COMMAND``: run, smoke, drill, clean; setup, demo and browse are their steps.
 
 The last line on stdout is one JSON object; everything else goes to stderr. Exit 0 fine, 1 a step or a check failed,
 2 bad input, 3 a prerequisite is missing.
@@ -68,6 +68,13 @@ def smoke(arguments: argparse.Namespace) -> dict[str, Any]:
     return smoke_test(arguments.screenshots, keep=os.environ.get("KEEP", "") not in ("", "0"))
 
 
+def drill(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Kill -9 of one process after another while orders work, compared after each with the exchange's record."""
+    from control.local.drill import drill as run_drill
+
+    return run_drill(arguments.kills, arguments.seed, arguments.minutes, arguments.var)
+
+
 def browse(arguments: argparse.Namespace) -> dict[str, Any]:
     from control.local.browser import look
 
@@ -96,13 +103,18 @@ def _django() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m control.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (run, setup, demo, smoke, browse, clean):
+    for function in (run, setup, demo, smoke, drill, browse, clean):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
         if function in (demo, browse):
             command.add_argument("--url", required=True)
         if function is browse:
             command.add_argument("--deployment", required=True)
+        if function is drill:
+            command.add_argument("--kills", type=int, default=200, help="in all, as many of each target")
+            command.add_argument("--seed", type=int, default=1, help="of the order of kills and their moments")
+            command.add_argument("--minutes", type=float, default=60.0, help="after which no other kill begins")
+            command.add_argument("--var", type=Path, help="a folder to go on in; otherwise a temporary one")
         if function in (smoke, browse):
             command.add_argument("--screenshots", type=Path, default=layout_from_environ().var / "smoke")
     arguments = parser.parse_args()

@@ -6,7 +6,7 @@ code has changed since the newest version was made, its content hash no longer h
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +42,25 @@ BACKTEST_SECONDS, STOP_SECONDS, FILL_SECONDS = 600.0, 60.0, 300.0
 
 
 @dataclass(frozen=True)
+class Walker:
+    """What walks the path."""
+
+    name: str
+    kernel: str
+    parameters: Mapping[str, Any]
+    envelope: Mapping[str, int]
+
+
+PAIRS_US = Walker(STRATEGY, "pairs", {}, ENVELOPE)
+
+
+@dataclass(frozen=True)
 class Demo:
     """Who takes part, and where to look afterwards."""
 
     users: dict[str, User]
     url: str
+    walker: Walker = PAIRS_US
 
     def walk(self) -> Deployment | None:
         """Walk the path; returns what trades now, or None where somebody has stopped it, or deployed something else
@@ -81,16 +95,17 @@ class Demo:
 
     def _strategy(self) -> Strategy:
         quinn = self.users["quinn"]
-        strategy = Strategy.objects.filter(desk__name=DESK, name=STRATEGY).first()
+        name, kernel = self.walker.name, self.walker.kernel
+        strategy = Strategy.objects.filter(desk__name=DESK, name=name).first()
         if strategy is None:
-            strategy = strategy_create(actor=quinn, desk=Desk.objects.get(name=DESK), name=STRATEGY, kernel="pairs")
-            tell(f"quinn created the strategy {STRATEGY} (pairs mean reversion) on the desk {DESK}")
+            strategy = strategy_create(actor=quinn, desk=Desk.objects.get(name=DESK), name=name, kernel=kernel)
+            tell(f"quinn created the strategy {name} (kernel {kernel}) on the desk {DESK}")
         return strategy
 
     def _version(self, strategy: Strategy) -> StrategyVersion:
         """The demo's newest version where this code can run it, or a new one. Others' drafts are not its to submit."""
         newest = strategy.versions.filter(note__startswith=SIGNATURE).order_by("-number").first()
-        reason, parameters = _why_new(newest)
+        reason, parameters = _why_new(newest, self.walker.parameters)
         if newest is not None and not reason:
             tell(f"{newest} is {newest.state}; going on with it")
             return newest
@@ -98,7 +113,7 @@ class Demo:
             actor=self.users["quinn"],
             strategy=strategy,
             parameters=parameters,
-            envelope=ENVELOPE,
+            envelope=dict(self.walker.envelope),
             dataset=DATASET,
             capital=CAPITAL,
             note=SIGNATURE + reason,
@@ -196,10 +211,10 @@ class Demo:
         ]
 
 
-def _why_new(newest: StrategyVersion | None) -> tuple[str, dict[str, Any]]:
+def _why_new(newest: StrategyVersion | None, first: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Why a new version is needed ("" where none is), and its parameters."""
     if newest is None:
-        return "the first version, with the kernel's own defaults", {}
+        return "the first version" if first else "the first version, with the kernel's own defaults", dict(first)
     if present_hash(newest) != newest.content_hash:
         reason = f"the engine or its lock file has changed since {newest}, so what was approved is no longer what runs"
         return reason, newest.parameters

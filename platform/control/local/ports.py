@@ -16,7 +16,10 @@ PORTS: dict[str, tuple[int, socket.SocketKind]] = {
     "PORT_ITCH": (26400, socket.SOCK_DGRAM),  # the exchange's market data requests (MoldUDP64)
     "PORT_OUCH": (26401, socket.SOCK_STREAM),  # the exchange's order entry (SoupBinTCP)
     "PORT_ENGINE_ITCH": (26402, socket.SOCK_DGRAM),  # where the engine receives market data, line A
-    "PORT_ENGINE_ITCH_B": (26403, socket.SOCK_DGRAM),  # and line B
+    "PORT_ENGINE_ITCH_B": (26403, socket.SOCK_DGRAM),  # and line B, of the first venue; the others have one line
+    "PORT_ENGINE_ITCH_EAST": (26404, socket.SOCK_DGRAM),
+    "PORT_ENGINE_ITCH_INVERT": (26405, socket.SOCK_DGRAM),
+    "PORT_ENGINE_ITCH_DARK": (26406, socket.SOCK_DGRAM),
 }
 
 

@@ -102,7 +102,7 @@ class Smoke:
         stack.start()
         cold_start = self._elapsed()
         say("smoke", f"up after {cold_start:.0f} s at {stack.url}; walking the demo")
-        _use_django(stack)
+        use_django(stack)
         demo = stack.begin("demo", "--url", stack.url)
         first_fill = self._until_traded(stack, demo)
         browser = self._browse(stack)
@@ -192,7 +192,7 @@ class Smoke:
         return time.monotonic() - self.began
 
 
-def _use_django(stack: Stack) -> None:
+def use_django(stack: Stack) -> None:
     """Read the same database as the run's own processes."""
     os.environ.update({name: stack.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "HELIOGRAPH_VAR")})
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control.settings")

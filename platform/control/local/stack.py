@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import IO
 from honcho.environ import parse_procfile
 
 from control.local.failures import Refusal, failed, refusal_in
-from control.local.layout import ROOT, Layout, day_seconds
+from control.local.layout import ENGINE_SETTINGS, EXCHANGE_SETTINGS, ROOT, Layout, day_seconds, with_settings
 from control.local.ports import LOOPBACK, PORTS, allocate
 from control.local.postgres import Postgres, end_leftover
 from control.local.processes import Child, end_all, leftovers, marked, say, write_atomically
@@ -53,9 +53,11 @@ class Restarts:
 class Stack:
     """Everything of one run. ``start()``, ``supervise()``, ``stop()``; a context manager that stops."""
 
-    def __init__(self, layout: Layout, echo: bool = True) -> None:
+    def __init__(self, layout: Layout, echo: bool = True, between: Mapping[str, list[str]] | None = None) -> None:
+        """``between``: processes (name to command) that stand between exchange and engine."""
         self.layout = layout
         self.echo = echo
+        self.between = dict(between or {})
         self.ports: dict[str, int] = {}
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
@@ -78,6 +80,8 @@ class Stack:
         """Bring everything up; returns when every process is ready and ``run.json`` says so."""
         self._began = time.monotonic()
         day_seconds(os.environ)  # refused before anything is made, as a port is
+        for variable in (EXCHANGE_SETTINGS, ENGINE_SETTINGS):
+            with_settings({}, variable, os.environ)
         self.take_lock()
         self.clean_up()
         self.ports = allocate(os.environ)
@@ -97,6 +101,9 @@ class Stack:
         if "exchange" not in [child.name for child in self.children]:
             self._start("exchange")
         self._wait_ready("exchange")
+        for name in self.between:
+            self._start(name)
+            self._wait_ready(name)
         self._start("engine")
         for name in ("link", "web", "engine"):
             self._wait_ready(name)
@@ -186,7 +193,7 @@ class Stack:
                 self.environ,
                 cwd=ROOT,
                 echo=self.echo,
-                ready_word='"ports"' if name in ("exchange", "engine") else "",
+                ready_word='"ports"' if name in ("exchange", "engine", *self.between) else "",
             )
             child.start()
             self.children.append(child)
@@ -204,7 +211,7 @@ class Stack:
         return {
             name: [string.Template(word).substitute(self.environ) for word in shlex.split(line)]
             for name, line in processes.items()
-        }
+        } | self.between
 
     def _wait_ready(self, name: str) -> None:
         child = self.child(name)
@@ -221,7 +228,7 @@ class Stack:
         if child.ready_word:
             return child.said_ready.is_set()
         if child.name == "web":
-            return _answers(self.url)
+            return answers(self.url)
         return _accepts(self.ports["PORT_LINK"])
 
     def child(self, name: str) -> Child:
@@ -339,7 +346,7 @@ def _ancestors() -> set[int]:
     return {me.pid, *(parent.pid for parent in me.parents())}
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True

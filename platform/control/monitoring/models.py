@@ -21,6 +21,8 @@ class NodeStatus(models.Model):
     events = models.BigIntegerField()
     anomalies = models.BigIntegerField()
     breaks = models.JSONField(default=list, help_text='symbols that do not trade; "" for all of them')
+    limits_number = models.BigIntegerField(default=0, help_text="of the bundle that the engine goes by, 0 for none")
+    limits_until = models.BigIntegerField(default=0, help_text="until when it is valid, on the engine's clock")
     venues = models.JSONField(default=list, help_text="each venue: name, dark, connected, stale, feed_age_ms")
     latches = models.JSONField(default=list, help_text="what is killed at the engine: scope and level of each")
 

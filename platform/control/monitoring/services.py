@@ -7,6 +7,7 @@ from django.utils import timezone
 from control.deployments.models import Node
 from control.deployments.selectors import desired_for
 from control.deployments.services import deployments_reported, node_seen
+from control.limits.services import allotments_reported, bundle_renew
 from control.monitoring.models import NodeStatus
 from control.trading.breaks import breaks_seen
 from engine import messages
@@ -26,7 +27,9 @@ def heartbeat_record(
         node_seen(node=node, kill_epoch=heartbeat.kill_epoch)
         breaks_seen(node=node, heartbeat=heartbeat)
         deployments_reported(node=node, applied=heartbeat.deployments)
+        allotments_reported(node=node, in_force=heartbeat.limits)
         NodeStatus.objects.update_or_create(node=node, defaults=_fields(hello, heartbeat))
+        bundle_renew(node=node, session_time=heartbeat.session_time)
     return desired_for(node)
 
 
@@ -46,6 +49,8 @@ def _fields(hello: messages.Hello, heartbeat: messages.Heartbeat) -> dict[str, o
         "events": heartbeat.events,
         "anomalies": heartbeat.anomalies,
         "breaks": [one.symbol for one in heartbeat.breaks],
+        "limits_number": heartbeat.limits.number if heartbeat.limits else 0,
+        "limits_until": heartbeat.limits.valid_until if heartbeat.limits else 0,
         "venues": [msgspec.to_builtins(one) for one in heartbeat.venues],
         "latches": [{"scope": one.scope, "level": one.level} for one in heartbeat.latches],
     }

@@ -70,6 +70,11 @@ def present_hash(version: StrategyVersion) -> str:
     return _hash(version.strategy.kernel, version.parameters, _stored_envelope(version), _stored_data(version))
 
 
+def hash_with(version: StrategyVersion, parameters: dict[str, Any]) -> str:
+    """The content hash of the version with other ``parameters`` (all of them), by this build of the engine."""
+    return _hash(version.strategy.kernel, parameters, _stored_envelope(version), _stored_data(version))
+
+
 def manifest_of(version: StrategyVersion, *, deployment: str, stage: Any, capital: Decimal) -> Manifest:
     """The version as an engine is given it, with the content hash that was approved; ``capital`` in the currency."""
     return Manifest(

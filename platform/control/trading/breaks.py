@@ -27,6 +27,10 @@ RESOLVED = "resolved"
 _WHY = {
     "unknown_execution": "an execution of an order that is not known",
     "unknown_bust": "a bust of an execution that is not known",
+    "unknown_order": "an order of our account that is not known",
+    "missing_order": "not knowing an order that it had accepted",
+    "missing_reports": "reports that it cannot send again",
+    "position_differs": "a position other than the one that is stated",
 }
 
 

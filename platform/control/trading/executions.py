@@ -1,34 +1,23 @@
 """Folding fills and busts, in the order of their journal records, into rows that are written once.
 
-An execution's story is fill, bust, fill of the next revision, bust, ... Whatever journal tells it, and however often,
-each chapter is stored once. What contradicts the stored story, or leaves one of its chapters out, is an incident and
-changes nothing.
+``engine.ledger`` decides what is news; what contradicts the stored story is an incident and changes nothing.
 """
 
-import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from control.money import money
+from control.money import money, money_units
 from control.trading import incidents
 from control.trading.frames import moment
 from control.trading.models import BustsTold, Fill, FillBust, Journal
 from engine import messages
-from engine.dates import as_date
+from engine.dates import as_date, as_yyyymmdd
+from engine.ledger import Chapter, Content, Key, Story, Told, Verdict, tell
 
-Key: TypeAlias = tuple[str, dt.date, int, str]  # venue, trade date, match number, side: one execution
-Told: TypeAlias = messages.FillReport | messages.BustReport
-_COMPARED = ("deployment", "order_id", "symbol", "price", "qty")
-
-
-@dataclass
-class _Story:
-    fills: dict[int, Fill] = field(default_factory=dict)  # by revision
-    busted: set[int] = field(default_factory=set)
+Revision = tuple[Key, int]
 
 
 def fold_executions(journal: Journal, reports: Iterable[Told]) -> None:
@@ -36,63 +25,44 @@ def fold_executions(journal: Journal, reports: Iterable[Told]) -> None:
     told = sorted(reports, key=lambda report: report.record)
     if not told:
         return
-    stories = _stories(journal, told)
-    busts_told = _busts_told(journal, told)
+    rows = _stored(journal, told)
+    stories, counted = _stories(rows), _busts_told(journal, told)
+    before = dict(counted)
     fills: list[Fill] = []
     busts: list[FillBust] = []
-    for report in told:
-        key = _key(journal, report)
-        revision = (busts_told[key].count if key in busts_told else 0) + 1
-        if isinstance(report, messages.FillReport):
-            fills += _fill(journal, stories[key], report, revision)
+    for chapter in tell(told, journal.venue, stories, counted):
+        at = chapter.key, chapter.revision
+        if chapter.verdict is not Verdict.NEW:
+            _not_written(journal, chapter, stories[chapter.key].fills.get(chapter.revision))
+        elif isinstance(chapter.report, messages.FillReport):
+            rows[at] = _as_fill(chapter)
+            fills.append(rows[at])
         else:
-            busts += _bust(journal, stories[key], report, revision)
-            _count(journal, busts_told, key)
+            busts.append(FillBust(fill=rows[at], ts=moment(chapter.report.ts)))
     Fill.objects.bulk_create(fills, batch_size=1_000)
     FillBust.objects.bulk_create(busts, batch_size=1_000)
-    BustsTold.objects.bulk_create(
-        busts_told.values(),
-        update_conflicts=True,
-        unique_fields=["journal", "venue", "trade_date", "execution_id", "side"],
-        update_fields=["count"],
-    )
+    _count(journal, {key: count for key, count in counted.items() if count != before.get(key, 0)})
 
 
-def _fill(journal: Journal, story: _Story, report: messages.FillReport, revision: int) -> list[Fill]:
-    """The row to be written, if there is one."""
-    fill = _as_fill(venue_of(journal, report), report, revision)
-    stored = story.fills.get(revision)
-    if stored is None and (revision == 1 or revision - 1 in story.busted):
-        story.fills[revision] = fill
-        return [fill]
-    if stored is None or _compared(stored) != _compared(fill):
-        _contradicted(journal, report, revision, stored)
-    return []
+def _not_written(journal: Journal, chapter: Chapter, stored: Content | None) -> None:
+    if chapter.verdict is Verdict.UNKNOWN:
+        _incident(journal, chapter, "bust_unknown", "was busted, and is not known", {})
+    elif chapter.verdict is Verdict.CONTRADICTED:
+        kept = _shown(stored) if stored else None
+        _incident(journal, chapter, "execution_contradicted", "was reported again, otherwise", {"stored": kept})
 
 
-def _bust(journal: Journal, story: _Story, report: messages.BustReport, revision: int) -> list[FillBust]:
-    stored = story.fills.get(revision)
-    if stored is None:
-        _incident(journal, report, revision, "bust_unknown", "was busted, and is not known", {})
-    elif _compared(stored) != _compared(_as_fill(venue_of(journal, report), report, revision)):
-        _contradicted(journal, report, revision, stored)
-    elif revision not in story.busted:
-        story.busted.add(revision)
-        return [FillBust(fill=stored, ts=moment(report.ts))]
-    return []
-
-
-def _contradicted(journal: Journal, report: Told, revision: int, stored: Fill | None) -> None:
-    kept = dict(zip(_COMPARED, map(str, _compared(stored)), strict=True)) if stored else None
-    _incident(journal, report, revision, "execution_contradicted", "was reported again, otherwise", {"stored": kept})
+def _shown(stored: Content) -> dict[str, str]:
+    return {name: str(value) for name, value in (stored._asdict() | {"price": money(stored.price)}).items()}
 
 
 def _incident(
-    journal: Journal, report: Told, revision: int, code: str, what: str, detail: dict[str, dict[str, str] | None]
+    journal: Journal, chapter: Chapter, code: str, what: str, detail: dict[str, dict[str, str] | None]
 ) -> None:
+    report, revision = chapter.report, chapter.revision
     incidents.record(
         code=code,
-        subject=f"{venue_of(journal, report)}/{report.trade_date}/{report.execution_id}/{report.side}/{revision}",
+        subject=f"{chapter.key[0]}/{report.trade_date}/{report.execution_id}/{report.side}/{revision}",
         node=journal.node,
         deployment=report.deployment,
         message=f"Execution {report.execution_id} of {report.trade_date} {what}.",
@@ -100,35 +70,45 @@ def _incident(
     )
 
 
-def venue_of(journal: Journal, report: Told) -> str:
-    """A node of one venue does not name it in each report."""
-    return report.venue or journal.venue
-
-
-def _stories(journal: Journal, told: list[Told]) -> dict[Key, _Story]:
-    stories: dict[Key, _Story] = defaultdict(_Story)
-    venues = {venue_of(journal, report) for report in told}
+def _stored(journal: Journal, told: list[Told]) -> dict[Revision, Fill]:
+    venues = {report.venue or journal.venue for report in told}
     rows = Fill.objects.filter(venue__in=venues, **_named(told)).select_related("bust")
-    for fill in rows:
-        story = stories[fill.venue, fill.trade_date, fill.execution_id, fill.side]
-        story.fills[fill.revision] = fill
+    return {(_key(fill), fill.revision): fill for fill in rows}
+
+
+def _stories(rows: dict[Revision, Fill]) -> dict[Key, Story]:
+    stories: dict[Key, Story] = defaultdict(Story)
+    for (key, revision), fill in rows.items():
+        stories[key].fills[revision] = Content(
+            str(fill.deployment_id), fill.order_id, fill.symbol, money_units(fill.price), fill.qty
+        )
         if fill.busted:
-            story.busted.add(fill.revision)
+            stories[key].busted.add(revision)
     return stories
 
 
-def _busts_told(journal: Journal, told: list[Told]) -> dict[Key, BustsTold]:
+def _busts_told(journal: Journal, told: list[Told]) -> Counter[Key]:
     rows = BustsTold.objects.filter(journal=journal, **_named(told))
-    return {(row.venue, row.trade_date, row.execution_id, row.side): row for row in rows}
+    return Counter({_key(row): row.count for row in rows})
 
 
-def _count(journal: Journal, busts_told: dict[Key, BustsTold], key: Key) -> None:
-    if key not in busts_told:
-        venue, trade_date, execution_id, side = key
-        busts_told[key] = BustsTold(
-            journal=journal, venue=venue, trade_date=trade_date, execution_id=execution_id, side=side, count=0
-        )
-    busts_told[key].count += 1
+def _count(journal: Journal, counts: dict[Key, int]) -> None:
+    BustsTold.objects.bulk_create(
+        [
+            BustsTold(
+                journal=journal,
+                venue=venue,
+                trade_date=as_date(date),
+                execution_id=execution,
+                side=side,
+                count=count,
+            )
+            for (venue, date, execution, side), count in counts.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["journal", "venue", "trade_date", "execution_id", "side"],
+        update_fields=["count"],
+    )
 
 
 def _named(told: list[Told]) -> dict[str, Any]:
@@ -138,25 +118,22 @@ def _named(told: list[Told]) -> dict[str, Any]:
     }
 
 
-def _key(journal: Journal, report: Told) -> Key:
-    return venue_of(journal, report), as_date(report.trade_date), report.execution_id, report.side
+def _key(row: Fill | BustsTold) -> Key:
+    return row.venue, as_yyyymmdd(row.trade_date), row.execution_id, row.side
 
 
-def _as_fill(venue: str, report: Told, revision: int) -> Fill:
+def _as_fill(chapter: Chapter) -> Fill:
+    report = chapter.report
     return Fill(
         deployment_id=report.deployment,
-        venue=venue,
+        venue=chapter.key[0],
         trade_date=as_date(report.trade_date),
         execution_id=report.execution_id,
         order_id=report.order_id,
         symbol=report.symbol,
         side=report.side,
-        revision=revision,
+        revision=chapter.revision,
         price=money(report.price),
         qty=report.qty,
         ts=moment(report.ts),
     )
-
-
-def _compared(fill: Fill) -> tuple[Any, ...]:
-    return str(fill.deployment_id), fill.order_id, fill.symbol, fill.price, fill.qty

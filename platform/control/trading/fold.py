@@ -20,7 +20,7 @@ from control.money import money
 from control.trading import breaks, incidents
 from control.trading.executions import fold_executions
 from control.trading.frames import moment
-from control.trading.models import EquityPoint, Journal, Order, Position, Reject, SignalPoint
+from control.trading.models import EquityPoint, Journal, Order, Position, Reject, ScheduledParent, SignalPoint
 from engine import messages
 
 
@@ -44,6 +44,7 @@ def fold(journal: Journal, reports: Iterable[messages.Report]) -> None:
     _equity(ours[messages.EquityReport])
     _signals(ours[messages.SignalReport])
     _rejects(ours[messages.RejectReport])
+    _schedules(ours[messages.ScheduleReport])
     _states(node, ours[messages.StateReport])
 
 
@@ -118,6 +119,20 @@ def _positions(reports: list[messages.PositionReport]) -> None:
         for report in _newest(reports, lambda one: (one.deployment, one.symbol))
     ]
     _upsert(Position, rows, ["deployment", "symbol"], ["qty", "average_cost", "realised", "fees", "ts"])
+
+
+def _schedules(reports: list[messages.ScheduleReport]) -> None:
+    fields = ["parent_id", "side", "qty", "planned", "due", "done"]
+    rows = [
+        ScheduledParent(
+            deployment_id=report.deployment,
+            symbol=report.symbol,
+            ts=moment(report.ts),
+            **{name: getattr(report, name) for name in fields},
+        )
+        for report in _newest(reports, lambda one: (one.deployment, one.symbol))
+    ]
+    _upsert(ScheduledParent, rows, ["deployment", "symbol"], [*fields, "ts"])
 
 
 def _equity(reports: list[messages.EquityReport]) -> None:

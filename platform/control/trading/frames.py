@@ -10,6 +10,7 @@ has all of them), oldest first:
 - ``positions``: ``{ts, symbol, qty, average_cost, realised, fees}``
 - ``orders``: ``{ts, order_id, symbol, side, state, price, qty, filled, reason, venue}``
 - ``signals``: ``{ts, pair, z, spread, hedge_ratio, stance}``
+- ``schedules``: ``{ts, symbol, parent_id, side, qty, planned, due, done}``: parents that a plan works
 - ``rejects``: ``{ts, symbol, limit, level, value, order_value}``
 - ``busts``: ``{ts, execution_id, side}`` of fills that the venue has undone; in deltas alone, and a page then asks for
   a new snapshot
@@ -52,6 +53,7 @@ _BUST = ("execution_id", "side")
 _POSITION = ("symbol", "qty", "average_cost", "realised", "fees")
 _ORDER = ("order_id", "symbol", "side", "state", "price", "qty", "filled", "reason", "venue")
 _SIGNAL = ("pair", "z", "spread", "hedge_ratio", "stance")
+_SCHEDULE = ("symbol", "parent_id", "side", "qty", "planned", "due", "done")
 _REJECT = ("symbol", "limit", "level", "value", "order_value")
 # The same fields from a report as from the row that is stored of it, beside ``ts``.
 _FIELDS: dict[type, tuple[str, ...]] = {
@@ -64,6 +66,8 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     models.Order: _ORDER,
     messages.SignalReport: _SIGNAL,
     models.SignalPoint: _SIGNAL,
+    messages.ScheduleReport: _SCHEDULE,
+    models.ScheduledParent: _SCHEDULE,
     messages.RejectReport: _REJECT,
     models.Reject: _REJECT,
 }

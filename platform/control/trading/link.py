@@ -25,6 +25,7 @@ from control.monitoring.services import heartbeat_record
 from control.trading import services
 from control.trading.publisher import publisher
 from engine import messages
+from engine.ledger import LinkRefused
 
 HELLO_WITHIN = 10.0  # seconds
 GATHER = 0.2  # seconds between commits under load: a transaction costs more than the rows in it
@@ -73,11 +74,11 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         try:
             message = messages.decode_up(text_data if text_data is not None else bytes_data or b"")
         except msgspec.DecodeError as error:
-            await self._refuse(services.LinkRefused("malformed", str(error)), MALFORMED)
+            await self._refuse(LinkRefused("malformed", str(error)), MALFORMED)
             return
         try:
             await self._take(message)
-        except services.LinkRefused as refused:
+        except LinkRefused as refused:
             await self._refused(refused)
 
     async def _take(self, message: messages.Up) -> None:
@@ -90,7 +91,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
                 await self._batch(message)
             case _:
                 expected = "Hello first, and once"
-                raise services.LinkRefused("out_of_turn", f"{type(message).__name__} out of turn; expected {expected}.")
+                raise LinkRefused("out_of_turn", f"{type(message).__name__} out of turn; expected {expected}.")
 
     async def _hello(self, hello: messages.Hello) -> None:
         self.link = await database_sync_to_async(services.link_open)(node=self.node, hello=hello)
@@ -125,7 +126,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
                 batches, self.waiting = self.waiting, []
                 await self._commit(batches)
                 self.committed_at = time.monotonic()
-        except services.LinkRefused as refused:
+        except LinkRefused as refused:
             await self._refused(refused)
         except Exception:
             # Not acknowledged, so nothing is lost: the agent connects again and sends it again.
@@ -169,7 +170,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
     async def link_opened(self, event: dict[str, Any]) -> None:
         """A link of this node was opened: this one, or one that replaces it."""
         if self.link is not None and not self.over and event["epoch"] > self.link.epoch:
-            refused = services.LinkRefused("replaced", f"A newer link of node {self.node.name} is open.", fatal=True)
+            refused = LinkRefused("replaced", f"A newer link of node {self.node.name} is open.", fatal=True)
             await self._refuse(refused, FATAL)
 
     async def _send_desired(self) -> None:
@@ -181,11 +182,11 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         if not self.over:
             await self.send(messages.encode(message).decode())
 
-    async def _refused(self, refused: services.LinkRefused) -> None:
+    async def _refused(self, refused: LinkRefused) -> None:
         logger.warning("node %s refused: %s", self.node.name, refused.reason)
         await self._refuse(refused, FATAL if refused.fatal else GAP if refused.code == "gap" else MALFORMED)
 
-    async def _refuse(self, refused: services.LinkRefused, code: int) -> None:
+    async def _refuse(self, refused: LinkRefused, code: int) -> None:
         await self._send(refused.as_message())
         await self._close(code)
 
@@ -203,7 +204,7 @@ class EngineLinkConsumer(AsyncWebsocketConsumer):
         await self.close()
 
     def _late(self) -> None:
-        refused = services.LinkRefused("no_hello", f"No Hello within {HELLO_WITHIN:g} s.")
+        refused = LinkRefused("no_hello", f"No Hello within {HELLO_WITHIN:g} s.")
         self._closing = asyncio.ensure_future(self._refuse(refused, NO_HELLO))
 
 

@@ -201,6 +201,26 @@ class Position(models.Model):
         return f"{self.qty} {self.symbol}"
 
 
+class ScheduledParent(models.Model):
+    """The newest parent of a symbol that a deployment works by its plan, and how far it has come, in shares."""
+
+    deployment = models.ForeignKey("deployments.Deployment", on_delete=models.PROTECT, related_name="scheduled_parents")
+    symbol = models.CharField(max_length=16)
+    parent_id = models.BigIntegerField()
+    side = models.CharField(max_length=4, choices=SIDES)
+    qty = models.BigIntegerField()
+    planned = models.BigIntegerField()
+    due = models.BigIntegerField()
+    done = models.BigIntegerField()
+    ts = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deployment", "symbol"], name="scheduled_parent_once")]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.done} of {self.qty} {self.symbol}"
+
+
 class EquityPoint(models.Model):
     """Equity at a session's close."""
 

@@ -41,6 +41,7 @@ class News:
         self.rejects: list[frames.Row] = []
         self.positions: dict[str, frames.Row] = {}
         self.orders: dict[int, frames.Row] = {}
+        self.schedules: dict[str, frames.Row] = {}
         self.signals: dict[tuple[str, int], frames.Row] = {}
         self.closes: list[list[Any]] = []
         self.equity: list[Any] | None = None
@@ -58,6 +59,8 @@ class News:
                 self.orders[report.order_id] = frames.reported(report)
             case messages.SignalReport():
                 self.signals[report.pair, report.ts] = frames.reported(report)
+            case messages.ScheduleReport():
+                self.schedules[report.symbol] = frames.reported(report)
             case messages.RejectReport():
                 self.rejects.append(frames.reported(report))
             case messages.EquityReport():
@@ -76,6 +79,7 @@ class News:
             "busts": self.busts,
             "positions": list(self.positions.values()),
             "orders": list(self.orders.values()),
+            "schedules": list(self.schedules.values()),
             "signals": list(self.signals.values()),
             "rejects": self.rejects,
             "engine": self.engine,

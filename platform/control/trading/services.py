@@ -17,27 +17,15 @@ from control.trading import incidents
 from control.trading.fold import fold
 from control.trading.models import Journal, ReportBatch
 from engine import messages
+from engine.ledger import (
+    IncidentRefused,
+    LinkRefused,
+    StoredBatch,
+    batch_subject,
+    batches_that_are_news,
+)
 
 Batches = Sequence[messages.ReportBatch]
-
-
-class LinkRefused(Exception):
-    """What the link will not take: a code for the agent, a sentence, and whether it must stop."""
-
-    def __init__(self, code: str, reason: str, *, fatal: bool = False) -> None:
-        self.code, self.reason, self.fatal = code, reason, fatal
-        super().__init__(reason)
-
-    def as_message(self) -> messages.Refused:
-        return messages.Refused(self.code, self.reason, self.fatal)
-
-
-class _Incident(LinkRefused):
-    """A refusal that is written down, in a transaction of its own, once the refused one is rolled back."""
-
-    def __init__(self, code: str, subject: str, reason: str) -> None:
-        self.subject = subject
-        super().__init__(code, reason, fatal=True)
 
 
 @dataclass(frozen=True)
@@ -103,27 +91,15 @@ def _refusal(node: Node, batch: messages.ReportBatch, error: Exception) -> Excep
         return error  # another node's link wrote the same execution this instant: the agent sends it again
     if not isinstance(error, LinkRefused):
         reason = f"Batch {batch.last} of journal {batch.journal} holds a value that cannot be stored: {error}"
-        error = _Incident("report_invalid", _subject(batch), reason)
-    if isinstance(error, _Incident):
+        error = IncidentRefused("report_invalid", batch_subject(batch), reason)
+    if isinstance(error, IncidentRefused):
         _write_down(node, batch, error)
     return error
 
 
 def _commit(node: Node, batches: Batches, epoch: int | None) -> Batches:
     journal = _journal_locked(node, batches[0].journal, epoch)
-    new: list[messages.ReportBatch] = []
-    committed = journal.committed
-    for batch in batches:
-        if messages.payload_hash(batch.reports) != batch.payload_hash:
-            reason = f"The reports of {_name(batch)} are not what its hash says."
-            raise _Incident("hash_mismatch", _subject(batch), reason)
-        if batch.last <= journal.committed:
-            _check_known(node, batch, journal)
-        elif batch.journal != journal.journal or batch.first != committed:
-            raise _gap(batch, committed)
-        else:
-            new.append(batch)
-            committed = batch.last
+    new = batches_that_are_news(batches, journal.journal, journal.committed, lambda batch: _stored(node, batch))
     if new:
         _store(journal, new)
     return new
@@ -155,29 +131,13 @@ def _store(journal: Journal, new: Batches) -> None:
     Journal.objects.filter(pk=journal.pk).update(committed=new[-1].last)
 
 
-def _check_known(node: Node, batch: messages.ReportBatch, journal: Journal) -> None:
-    """A batch from the committed part of the journal: the same one is fine, another one is an incident."""
-    stored = ReportBatch.objects.filter(node=node, journal=batch.journal, last=batch.last).first()
-    if stored is None:
-        raise _gap(batch, journal.committed)
-    if (stored.payload_hash, stored.first) != (batch.payload_hash, batch.first):
-        raise _Incident("batch_contradicted", _subject(batch), f"{_name(batch)} is committed with other content.")
-
-
-def _gap(batch: messages.ReportBatch, committed: int) -> LinkRefused:
-    return LinkRefused("gap", f"{_name(batch)}, from {batch.first}, does not follow record {committed}.")
-
-
-def _name(batch: messages.ReportBatch) -> str:
-    return f"Batch {batch.last} of journal {batch.journal}"
-
-
-def _subject(batch: messages.ReportBatch) -> str:
-    return f"{batch.journal}/{batch.last}"
+def _stored(node: Node, batch: messages.ReportBatch) -> StoredBatch | None:
+    found = ReportBatch.objects.filter(node=node, journal=batch.journal, last=batch.last).first()
+    return StoredBatch(found.first, found.payload_hash) if found else None
 
 
 @transaction.atomic
-def _write_down(node: Node, batch: messages.ReportBatch, refused: _Incident) -> None:
+def _write_down(node: Node, batch: messages.ReportBatch, refused: IncidentRefused) -> None:
     incidents.record(
         code=refused.code,
         subject=refused.subject,

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from control.trading import frames
-from control.trading.models import EquityPoint, Fill, Order, Position, Reject, SignalPoint
+from control.trading.models import EquityPoint, Fill, Order, Position, Reject, ScheduledParent, SignalPoint
 
 NEWEST_FILLS = NEWEST_ORDERS = 200
 NEWEST_REJECTS = 50
@@ -25,6 +25,9 @@ def snapshot_rows(deployment: UUID) -> dict[str, Any]:
             frames.stored(position) for position in Position.objects.filter(deployment=deployment).order_by("symbol")
         ],
         "orders": _rows(Order.objects.all(), deployment, ["-ts", "-order_id"], NEWEST_ORDERS, frames.stored),
+        "schedules": [
+            frames.stored(parent) for parent in ScheduledParent.objects.filter(deployment=deployment).order_by("symbol")
+        ],
         "signals": _rows(SignalPoint.objects.all(), deployment, ["-ts", "pair"], NEWEST_SIGNALS, frames.stored),
         "rejects": _rows(Reject.objects.all(), deployment, ["-ts", "-pk"], NEWEST_REJECTS, frames.stored),
     }

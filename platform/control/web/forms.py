@@ -7,7 +7,9 @@ from django import forms
 from django.db.models import QuerySet
 
 from control.deployments.models import KillLevel, Node
+from control.deployments.plans import KINDS
 from control.desks.models import Desk
+from control.limits.models import Limit
 from control.money import money
 from control.web.parameter_form import parameter_fields, parameter_values
 from engine.messages import PRICE_SCALE
@@ -25,6 +27,19 @@ ENVELOPE = (
     ),
     ("max_gross_notional", "Largest gross exposure", "Over all symbols of the strategy", "USD", 3_000_000),
 )
+
+
+# (name, label, hint, unit, default)
+PLAN = (
+    ("minutes", "Duration", "From when the session first lets an order be worked", "minutes", 30),
+    ("min_slice", "Smallest slice", "Slices are of random size between the two", "shares", 100),
+    ("max_slice", "Largest slice", "At most this many shares at once", "shares", 500),
+    ("max_participation", "Participation", "At most this share of the market's volume; empty for no limit", "%", ""),
+    ("rate", "Rate", "POV: share of the market's volume", "%", 10),
+    ("curve", "Volume curve", "VWAP: volume of equal parts of the time, for example 3, 2, 1, 2, 3", "", ""),
+    ("urgency", "Urgency", "Shortfall: 0 is an even pace, 3 sends most in the first third", "", 2),
+)
+PERCENT = frozenset({"max_participation", "rate"})
 
 
 def _figure(mode: str = "decimal") -> forms.TextInput:
@@ -114,6 +129,12 @@ class DecisionForm(forms.Form):
 class DeployForm(forms.Form):
     node = forms.ModelChoiceField(Node.objects.none(), empty_label=None, help_text="The engine that will run it.")
     capital = forms.DecimalField(max_digits=18, decimal_places=4, widget=_figure())
+    plan = forms.ChoiceField(
+        label="Execution",
+        required=False,
+        choices=[("", "At once, at the touch"), *KINDS.items()],
+        help_text="How its orders are worked; the fields below say more where there is a plan.",
+    )
 
     def __init__(self, *args: Any, nodes: QuerySet[Node], most: Decimal, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,10 +143,83 @@ class DeployForm(forms.Form):
         capital.unit = "USD"  # type: ignore[attr-defined]
         capital.help_text = f"At most the approved {most.normalize():,f}."
         capital.initial = most.normalize().quantize(Decimal(1)) if most == most.to_integral_value() else most
+        for name, label, hint, unit, default in PLAN:
+            field = forms.CharField(label=label, help_text=hint, required=False, initial=default, widget=_figure())
+            field.unit = unit  # type: ignore[attr-defined]
+            self.fields[f"plan.{name}"] = field
+
+    def plan_part(self) -> list[forms.BoundField]:
+        return [self[f"plan.{name}"] for name, *_ in PLAN]
+
+    def clean(self) -> dict[str, Any]:
+        """A plan's fields count only where a plan was chosen, and then as far as they were filled in."""
+        cleaned = super().clean() or {}
+        kind = cleaned.get("plan")
+        entered = {name: str(cleaned.pop(f"plan.{name}", "")).strip() for name, *_ in PLAN}
+        cleaned["plan"] = None
+        if kind:
+            filled = {name: self._number(name, text) for name, text in entered.items() if text}
+            cleaned["plan"] = {"kind": kind, **filled}
+        return cleaned
+
+    def _number(self, name: str, text: str) -> Any:
+        try:
+            if name == "curve":
+                return [float(part) for part in text.split(",")]
+            return float(text) / (100 if name in PERCENT else 1)
+        except ValueError:
+            self.add_error(f"plan.{name}", f"{text!r} is no number.")
+            return 0
 
 
 class NodeForm(forms.Form):
     name = forms.CharField(max_length=40, help_text="Letters, digits, - and _; for example sim-2.")
+
+
+class LimitForm(forms.Form):
+    """The firm's limit, or a desk's: all four values at once."""
+
+    desk = forms.ModelChoiceField(Desk.objects.none(), required=False, empty_label="The firm", label="Of")
+    max_order_qty = forms.IntegerField(label="Largest order", min_value=0, widget=_figure("numeric"))
+    max_order_notional = forms.DecimalField(
+        label="Largest order value", min_value=0, max_digits=16, decimal_places=4, widget=_figure()
+    )
+    max_position_qty = forms.IntegerField(
+        label="Largest position",
+        min_value=0,
+        widget=_figure("numeric"),
+        help_text="Of one symbol over all nodes, long or short, working orders included.",
+    )
+    max_gross_notional = forms.DecimalField(
+        label="Largest gross exposure", min_value=0, max_digits=16, decimal_places=4, widget=_figure()
+    )
+    reason = forms.CharField(required=False, max_length=400, help_text="For the trail and for who has to agree.")
+
+    def __init__(self, *args: Any, desks: QuerySet[Desk], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["desk"].queryset = desks  # type: ignore[attr-defined]
+        for name in ("max_order_qty", "max_position_qty"):
+            self.fields[name].unit = "shares"  # type: ignore[attr-defined]
+        for name in ("max_order_notional", "max_gross_notional"):
+            self.fields[name].unit = "USD"  # type: ignore[attr-defined]
+
+
+class AllotmentForm(forms.Form):
+    """What ``allotment_set`` takes."""
+
+    limit = forms.ModelChoiceField(Limit.objects.none(), empty_label=None, label="Of the limit of")
+    node = forms.ModelChoiceField(Node.objects.none(), empty_label=None)
+    position_qty = forms.IntegerField(label="Position a symbol", min_value=0, widget=_figure("numeric"))
+    gross_notional = forms.DecimalField(
+        label="Gross exposure", min_value=0, max_digits=16, decimal_places=4, widget=_figure()
+    )
+
+    def __init__(self, *args: Any, limits: QuerySet[Limit], nodes: QuerySet[Node], **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="id_allot_%s", **kwargs)
+        self.fields["limit"].queryset = limits  # type: ignore[attr-defined]
+        self.fields["node"].queryset = nodes  # type: ignore[attr-defined]
+        self.fields["position_qty"].unit = "shares"  # type: ignore[attr-defined]
+        self.fields["gross_notional"].unit = "USD"  # type: ignore[attr-defined]
 
 
 class KillForm(forms.Form):

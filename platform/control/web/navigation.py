@@ -24,6 +24,7 @@ ENTRIES = (
     Entry("Approvals", "approval", "approval-list", "approvals.view_approval", ("approvals",)),
     Entry("Backtests", "backtest", "backtest-list", "backtests.view_backtestrun", ("backtests",)),
     Entry("Trading", "deployment", "deployment-list", "deployments.view_deployment", ("deployments", "dash")),
+    Entry("Limits", "limit", "limit-list", "limits.view_limit", ("limits",)),
     Entry("Kill", "stop", "kill-list", "deployments.view_kill", ("kills",)),
     Entry("Nodes", "node", "node-list", "deployments.view_node", ("nodes",)),
     Entry("Data", "dataset", "dataset-list", "marketdata.view_dataset", ("datasets",)),

@@ -71,3 +71,8 @@ _WORDS = {
 
 def status_word(state: str) -> str:
     return _WORDS.get(state) or state.replace("_", " ").capitalize()
+
+
+def scope_words(scope: str) -> str:
+    """What a kill is about: "desk:Stat arb" as "desk Stat arb"."""
+    return "the firm" if scope == "firm" else scope.replace(":", " ", 1)

@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, ProgrammingError, transaction
 from django.utils import timezone
 
 from control.accounts.models import User
 from control.audit.models import AuditRow
 from control.backtests import leases, services
 from control.backtests.leases import LEASE, MAX_ATTEMPTS, LeaseLost
-from control.backtests.models import BacktestRun
-from control.backtests.selectors import backtest_succeeded, runs_visible_to
-from control.errors import Conflict
+from control.backtests.models import BacktestRun, Priority, Trial
+from control.backtests.selectors import backtest_succeeded, runs_visible_to, seconds_left
+from control.errors import Conflict, InvalidInput
 from control.strategies import services as strategies_services
 from control.strategies.models import StrategyVersion
 
-RESULT = SimpleNamespace(manifest_hash="c" * 64, result_sha256="d" * 64, statistics={"trades": 12, "sharpe": 0.7})
+STATISTICS = {"trades": 12, "sharpe": 0.7, "days": 500}
+RESULT = SimpleNamespace(manifest_hash="c" * 64, result_sha256="d" * 64, statistics=STATISTICS)
 
 
 @pytest.fixture
@@ -115,11 +116,77 @@ def test_success_keeps_statistics_and_moves_the_files_into_place(
     leases.backtest_finish(run=held, worker="w1", result=RESULT, partial=partial)
     run.refresh_from_db()
     assert (run.state, run.progress, run.result_sha256) == ("succeeded", 1.0, "d" * 64)
-    assert run.statistics == {"trades": 12, "sharpe": 0.7}
+    assert run.statistics == RESULT.statistics
     assert (run.folder / "result.json").read_text() == "{}"
     assert run.folder == tmp_path / str(run.pk)
     assert backtest_succeeded(draft)
     assert actions(run) == ["backtest.request", "backtest.start", "backtest.succeed"]
+
+
+def finish(run: BacktestRun, folder: Path, manifest_hash: str, sharpe: float | None) -> BacktestRun:
+    """Sees ``run`` through with a result of this manifest."""
+    partial = folder / f".{run.pk}"
+    partial.mkdir()
+    statistics = {"days": 500, "sharpe": sharpe}
+    result = SimpleNamespace(manifest_hash=manifest_hash, result_sha256="d" * 64, statistics=statistics)
+    return leases.backtest_finish(run=claim(run), worker="w1", result=result, partial=partial)
+
+
+def test_every_result_is_a_trial_and_the_same_run_again_is_not_another(
+    people: SimpleNamespace, draft: StrategyVersion, sent: list[str], tmp_path: Path, settings: Any
+) -> None:
+    settings.BACKTEST_ROOT = tmp_path
+    annual = [1.0, 1.0, 2.0, None]
+    for manifest_hash, sharpe in zip("aabc", annual, strict=True):
+        run = services.backtest_request(actor=people.quant, version=draft)
+        finish(run, tmp_path, manifest_hash * 64, sharpe)
+    assert Trial.objects.count() == 4
+    count, variance = run.tried()
+    assert count == 3
+    assert variance == pytest.approx(0.5 / 252)  # between 1 and 2 a year: 0.5, and a day's is a 252nd of it
+
+
+def test_the_trial_ledger_cannot_be_rewritten(run: BacktestRun, tmp_path: Path, settings: Any) -> None:
+    settings.BACKTEST_ROOT = tmp_path
+    finish(run, tmp_path, "a" * 64, 1.0)
+    with pytest.raises(ProgrammingError, match="Cannot update or delete"), transaction.atomic():
+        Trial.objects.update(daily_sharpe=0.0)
+    with pytest.raises(ProgrammingError, match="Cannot update or delete"), transaction.atomic():
+        Trial.objects.all().delete()
+
+
+def test_the_most_urgent_run_is_taken_first_and_of_equal_ones_the_oldest(
+    people: SimpleNamespace, draft: StrategyVersion, sent: list[str]
+) -> None:
+    low, first, second, high = (
+        services.backtest_request(actor=people.quant, version=draft, priority=priority)
+        for priority in (Priority.LOW, Priority.NORMAL, Priority.NORMAL, Priority.HIGH)
+    )
+    taken = [leases.backtest_take(worker=f"w{number}") for number in range(5)]
+    assert [run and run.pk for run in taken] == [high.pk, first.pk, second.pk, low.pk, None]
+
+
+def test_time_left_is_what_the_rest_takes_at_the_pace_so_far(run: BacktestRun) -> None:
+    held = claim(run)
+    assert seconds_left(held) is None
+    held.started_at, held.progress = timezone.now() - timedelta(seconds=30), 0.25
+    assert seconds_left(held) == pytest.approx(90, abs=1)
+    held.state = "succeeded"
+    assert seconds_left(held) is None
+
+
+def test_notes_and_tags_are_kept_once_each_and_written_down(run: BacktestRun, people: SimpleNamespace) -> None:
+    kept = services.backtest_annotate(
+        actor=people.trader, run=run, notes=" wide stop ", tags=["Idea", " idea", "", "x"]
+    )
+    assert (kept.notes, kept.tags) == ("wide stop", ["idea", "x"])
+    assert actions(run) == ["backtest.request", "backtest.annotate"]
+    with pytest.raises(PermissionDenied):
+        services.backtest_annotate(actor=people.viewer, run=run, notes="", tags=[])
+    with pytest.raises(InvalidInput, match="longer than 40"):
+        services.backtest_annotate(actor=people.quant, run=run, notes="", tags=["t" * 41])
+    run.refresh_from_db()
+    assert run.tags == ["idea", "x"]
 
 
 def test_failure_keeps_its_reason(run: BacktestRun, draft: StrategyVersion) -> None:

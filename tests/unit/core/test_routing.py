@@ -1,6 +1,10 @@
 """From a target to orders at several venues: where they go, why, and what becomes of the rest."""
 
+from collections import Counter
+from random import Random
+
 import numpy as np
+import pytest
 from engine_world import MINUTE, record
 from venues_world import ASK, BID, DARK, DATE, HANG, KO, A, B, C, Venues, at, orders, sent
 
@@ -306,3 +310,85 @@ def test_orders_that_a_new_journal_carries_over_keep_their_venue():
     assert {int(row["venue"]) for row in world.state["orders"] if row["order_id"] in (11, 12)} == {B, C}
     cancels = orders(world.step(record(Kind.COMMAND, command=Command.STOP)))
     assert {(int(one["venue"]), int(one["order_id"])) for one in cancels} == {(B, 11), (C, 12)}
+
+
+class Market:
+    """Draws what four venues and a strategy do next, and answers every order in some way, sooner or later."""
+
+    def __init__(self, seed: int) -> None:
+        self.random, self.world = Random(seed), Venues()
+        self.open: dict[int, np.void] = {}  # what the venues have not ended, by order id
+        self.left: dict[int, int] = {}
+        self.up = set(range(4))
+        self.target = self.match = self.now = 0
+        self.venues: Counter[int] = Counter()
+
+    def take(self, outputs: np.ndarray) -> None:
+        for order in outputs:
+            if order["kind"] == Kind.ORDER_NEW:
+                self.venues[int(order["venue"])] += 1
+                self.open[int(order["order_id"])] = order.copy()
+                self.left[int(order["order_id"])] = int(order["qty"])
+                self.check(int(order["side"]))
+            assert order["kind"] != Kind.ORDER_REPLACE or order["order_id"] not in self.open
+
+    def check(self, side: int) -> None:
+        """With all that works on its side executed, the position does not pass the target."""
+        working = sum(left for number, left in self.left.items() if self.open[number]["side"] == side)
+        assert side * self.world.position + working <= max(side * self.target, 0)
+
+    def act(self) -> None:
+        self.now += self.random.randrange(1, HANG)
+        draw = self.random.random()
+        if draw < 0.1:
+            self.target = self.random.randrange(-900, 900)
+            self.take(self.world.want(self.target, ts=self.now))
+        elif draw < 0.3:
+            venue = self.random.choice([A, B, C])
+            side, price = self.random.choice([(1, BID), (1, BID - 100), (-1, ASK), (-1, ASK + 100)])
+            self.take(self.world.quote(venue, side, price, self.random.randrange(1, 400), self.now, KO))
+        elif draw < 0.35:
+            venue = self.random.randrange(4)
+            self.up ^= {venue}
+            fields = {"code": int(venue in self.up), "ref": int(self.world.state["next_order_id"])}  # all have arrived
+            self.take(self.world.step(at(venue, Kind.ORDER_SESSION, ts=self.now, **fields)))
+        elif draw < 0.4:
+            self.take(
+                self.world.step(at(self.random.randrange(3), Kind.STALE, ts=self.now, code=self.random.randrange(2)))
+            )
+        elif self.open:
+            self.answer(self.random.choice(sorted(self.open)))
+
+    def answer(self, number: int) -> None:
+        order, left = self.open[number], self.left[number]
+        if int(order["venue"]) not in self.up:
+            return
+        draw = self.random.random()
+        if draw < 0.5:
+            shares = self.random.randrange(1, left + 1)
+            self.match += 1
+            self.settle(number, shares)
+            self.take(self.world.execute(order, qty=shares, match=self.match, ts=self.now))
+        elif draw < 0.8:
+            self.settle(number, left)
+            self.take(self.world.cancel(order, qty=left, ts=self.now))
+        else:
+            self.take(self.world.accept(order, ts=self.now))
+
+    def settle(self, number: int, shares: int) -> None:
+        self.left[number] -= shares
+        if not self.left[number]:
+            del self.open[number], self.left[number]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_venues_do_nothing_is_asked_for_twice(seed: int) -> None:
+    market = Market(seed)
+    for _ in range(600):
+        market.act()
+    assert len(market.venues) >= 3
+    working = market.world.state["positions"][0][KO]
+    sides = Counter({1: 0, -1: 0})
+    for number, order in market.open.items():
+        sides[int(order["side"])] += market.left[number]
+    assert (int(working["working_buy"]), int(working["working_sell"])) == (sides[1], sides[-1])

@@ -122,7 +122,7 @@ def test_a_fill_after_the_cancel_is_booked_and_counted_as_an_anomaly():
 def test_a_report_of_an_order_that_is_not_ours_changes_nothing():
     engine = started()
     before = engine.state["positions"].copy()
-    (anomaly,) = engine.apply(record(Kind.ACCEPTED, 0, order_id=77, price=1, qty=1))
+    (anomaly,) = engine.apply(record(Kind.CANCEL_REJECTED, 0, order_id=77))
     assert anomaly["code"] == Anomaly.UNKNOWN_ORDER
     assert (engine.state["positions"] == before).all()
 

@@ -15,6 +15,7 @@ from control.deployments.selectors import deployments_visible_to, desired_for, n
 from control.errors import Conflict, InvalidInput
 from control.strategies.models import StrategyVersion
 from control.strategies.services import version_create, version_retire, version_submit
+from engine.content import plan_hash
 from engine.messages import Applied
 
 pytestmark = pytest.mark.django_db
@@ -307,3 +308,57 @@ def test_a_change_is_announced_to_the_nodes_link_after_the_commit(
         services.deployment_pause(actor=people.trader, deployment=deployment)
         assert sent == []
     assert sent == [("sim-1", 2)]
+
+
+# ---- plans -----------------------------------------------------------------------------------------
+
+TWAP = {"kind": "twap", "minutes": 30, "min_slice": 100, "max_slice": 500}
+
+
+def test_a_plan_is_sent_with_a_hash_that_names_it_and_the_version(
+    people: SimpleNamespace, approved: StrategyVersion, node: Node
+) -> None:
+    services.deployment_create(actor=people.trader, version=approved, node=node, capital=1, plan=TWAP)
+    (deployed,) = desired_for(node).deployments
+    manifest = deployed.manifest
+    assert manifest.plan is not None
+    assert (manifest.plan.kind, manifest.plan.max_slice) == ("twap", 500)
+    assert manifest.plan_hash == plan_hash(approved.content_hash, manifest.plan)
+    assert manifest.plan_hash != plan_hash("0" * 64, manifest.plan)
+    audited = AuditRow.objects.get(action="deployment.create")
+    assert audited.detail["plan_hash"] == manifest.plan_hash
+
+
+def test_without_a_plan_there_is_none_and_no_hash(deployment: Deployment) -> None:
+    (deployed,) = desired_for(deployment.node).deployments
+    assert (deployed.manifest.plan, deployed.manifest.plan_hash) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"minutes": 0}, "plan.minutes"),
+        ({"min_slice": 600}, "plan.min_slice"),
+        ({"kind": "pov", "rate": 2}, "plan.rate"),
+        ({"kind": "vwap"}, "plan.curve"),
+        ({"kind": "magic"}, "plan"),
+        ({"minutes": "soon"}, "plan"),
+    ],
+)
+def test_a_plan_that_no_engine_would_work_by_is_refused_at_its_field(
+    people: SimpleNamespace, approved: StrategyVersion, node: Node, changed: dict, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        services.deployment_create(
+            actor=people.trader, version=approved, node=node, capital=1, plan={**TWAP, **changed}
+        )
+    assert refused.value.field == field
+    assert not Deployment.objects.exists()
+
+
+def test_the_plan_of_a_deployment_does_not_change(
+    people: SimpleNamespace, approved: StrategyVersion, node: Node
+) -> None:
+    made = services.deployment_create(actor=people.trader, version=approved, node=node, capital=1, plan=TWAP)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Deployment.objects.filter(pk=made.pk).update(plan={**TWAP, "max_slice": 9})

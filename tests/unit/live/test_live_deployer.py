@@ -12,7 +12,7 @@ from engine.errors import BadInput
 from engine.live.control import CHOOSE_SLOT
 from engine.live.deployer import Deployer
 from engine.live.preparation import Moment
-from engine.messages import Deployed, Desired, Resolution
+from engine.messages import Deployed, Desired, Plan, Resolution
 
 STATES = {
     Command.START: "running",
@@ -27,6 +27,7 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, int]] = []
+        self.process: dict[str, Any] | None = None  # of a strategy that runs outside
         self.status: dict[str, Any] = {"pid": 1, "date": 20130115, "phase": "open", "slots": [], "breaks": []}
 
     async def refresh(self) -> dict[str, Any]:
@@ -35,7 +36,8 @@ class FakeCore:
     async def load(self, blob_type: BlobType, payload: bytes, slot: int = CHOOSE_SLOT) -> int:
         if slot == CHOOSE_SLOT:
             slot = len(self.status["slots"])
-            self.status["slots"].append({"slot": slot, "deployment": "d-1", "state": "loading", "flat": True})
+            place = {"slot": slot, "deployment": "d-1", "state": "loading", "flat": True, "process": self.process}
+            self.status["slots"].append(place)
         self.asked.append((blob_type, slot))
         return slot
 
@@ -72,6 +74,9 @@ class FakePreparation:
     def limits(self, approved: Any) -> bytes:
         return b"limits"
 
+    def plan(self, approved: Any) -> bytes:
+        return b"plan"
+
     def formation(self, approved: Any, date: int) -> int:
         return date // 10_000 * 10_000 + 102
 
@@ -89,9 +94,10 @@ class World:
         self.deployer = Deployer(self.preparation)  # type: ignore[arg-type]
         self.revision = 0
 
-    async def desire(self, desired: str | None) -> list[Any]:
+    async def desire(self, desired: str | None, plan: Plan | None = None) -> list[Any]:
         self.revision += 1
-        deployments = [Deployed(manifest(), desired)] if desired else []  # type: ignore[arg-type]
+        approved = msgspec.structs.replace(manifest(), plan=plan)
+        deployments = [Deployed(approved, desired)] if desired else []  # type: ignore[arg-type]
         self.desired = Desired(self.revision, deployments)
         await self.deployer.reconcile(self.desired, self.core)  # type: ignore[arg-type]
         return self.core.taken()
@@ -114,6 +120,34 @@ async def test_everything_of_a_version_is_loaded_before_it_starts(world):
     assert world.applied() == ("running", "")
     assert await world.desire("running") == []
     assert world.deployer.revision == 2
+
+
+async def test_a_plan_is_loaded_before_the_strategy_can_want_anything(world):
+    loaded = await world.desire("running", Plan("twap", 30, 100, 300))
+    assert loaded == [*DEPLOYED[:3], BlobType.PLAN, DEPLOYED[3], Command.START]
+
+
+async def test_a_strategy_outside_starts_only_once_its_process_is_there(world):
+    """Everything is loaded once; what is waited for is said."""
+    world.core.process = {"attached": False, "fault": ""}
+    assert await world.desire("running") == DEPLOYED
+    assert world.applied() == ("loading", "its process is starting")
+    assert await world.desire("running") == []
+    world.core.status["slots"][0]["process"]["attached"] = True
+    assert await world.desire("running") == [Command.START]
+    assert world.applied() == ("running", "")
+
+
+async def test_one_whose_process_has_failed_says_why_until_there_is_another(world):
+    world.core.process = {"attached": True, "fault": ""}
+    await world.desire("running")
+    slot = world.core.status["slots"][0]
+    slot["state"], slot["process"] = "paused", {"attached": False, "fault": "has been silent for 3.0 s"}
+    assert await world.desire("running") == []
+    assert world.applied() == ("paused", "has been silent for 3.0 s")
+    slot["process"]["attached"] = True
+    assert await world.desire("running") == [BlobType.ARTIFACT, Command.START]
+    assert world.applied() == ("running", "")
 
 
 async def test_each_desired_state_is_one_command(world):

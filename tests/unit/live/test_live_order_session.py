@@ -11,6 +11,7 @@ from engine.core.events import Kind
 from engine.live.order_session import NOT_SENT, QUERY_PATIENCE_NS, OrderSession
 from engine.live.recovery import InputState
 from engine.protocols import ouch
+from engine.protocols.soupbintcp import encode_login_accepted
 from engine.protocols.soupbintcp_session import ServerSession, Unsequenced
 from memory_stream import MemoryStream
 
@@ -162,3 +163,19 @@ def test_a_refused_login_is_named(password, sequence, reason, caplog):
     assert venue.exchange(client, NOW) == []
     assert not client.connected
     assert reason in caplog.text
+
+
+@pytest.mark.parametrize("goes_on_at", [2, 11])
+def test_reports_that_the_venue_does_not_have_are_counted_before_the_session_can_come_up(goes_on_at):
+    """Six was asked for: four that we have seen it has lost, or five that it has sent it does not keep any more."""
+    client = OrderSession(Account("HELIO1", "secret"), ["KO"], InputState(order_sequence=5))
+    client.connect(NOW)
+    (event,) = client.receive(encode_login_accepted("ABC", goes_on_at), NOW, 5, DATE)
+    assert (int(event[0]["code"]), int(event[0]["missing"])) == (0, abs(goes_on_at - 6))
+
+
+def test_nothing_is_missing_where_the_venue_goes_on_as_it_was_asked():
+    venue = Venue()
+    venue.executed(1)
+    inputs = venue.exchange(session(venue, InputState(order_sequence=1)), NOW)
+    assert int(inputs[0][0]["missing"]) == 0

@@ -5,11 +5,15 @@ from live_world import blobs, new_pipeline, opened, record, replacing, wanted
 
 from engine.core.engine import blob, blob_cells
 from engine.core.events import EVENT, BlobType, Command, Kind, Restatement, Session
+from engine.core.schedules import PLAN_SHARES
 from engine.core.state import Phase
+from engine.execution.schedules import Slicing, twap
 from engine.live.journal import Reader
 from engine.live.reports import Reporter
 from engine.messages import DataContract, LimitEnvelope, Manifest, encode
 from engine.strategies.pairs import ARTIFACT
+
+MINUTE = 60_000_000_000
 
 
 def reports_of(pipeline) -> list:
@@ -208,3 +212,17 @@ def test_a_break_is_told_with_its_symbol_and_when_it_is_resolved(tmp_path):
     pipeline.take(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=0, ref=99))
     breaks = of_kind(reports_of(pipeline), "BreakReport")
     assert [(one.symbol, one.code, one.value) for one in breaks] == [("KO", "unknown_bust", 99), ("KO", "resolved", 99)]
+
+
+def test_a_parent_that_a_plan_works_is_reported_against_its_whole(tmp_path):
+    """500 shares over ten minutes in slices of 100, whose middles are due at 1, 3, 5, ... minutes; one is executed."""
+    pipeline = running(tmp_path)
+    plan = twap(PLAN_SHARES, 0, 10 * MINUTE, Slicing(100, 100)).tobytes()
+    pipeline.take_blob(blob(BlobType.PLAN, plan, strategy=0, ts=0), plan)
+    wanted(pipeline, 500)
+    (order,) = pipeline.take(record(Kind.TIMER, ts=MINUTE))
+    pipeline.take(record(Kind.EXECUTION, 0, ts=MINUTE, order_id=int(order["order_id"]), price=100_200, qty=100, ref=1))
+    pipeline.take(record(Kind.TIMER, ts=5 * MINUTE))
+    newest = of_kind(reports_of(pipeline), "ScheduleReport")[-1]
+    assert (newest.deployment, newest.symbol, newest.side, newest.parent_id) == ("d-1", "KO", "buy", int(order["ref"]))
+    assert (newest.qty, newest.planned, newest.due, newest.done) == (500, 250, 300, 100)

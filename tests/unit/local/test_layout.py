@@ -32,6 +32,20 @@ def test_the_engine_takes_its_configuration(tmp_path: Path) -> None:
     assert 0 < len(account.password) <= 10  # SoupBinTCP has ten characters
 
 
+def test_every_venue_of_the_engine_is_one_of_the_exchanges(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
+    config, exchange = load_config(layout.engine_config), json.loads(layout.exchange_config.read_text())
+    served = [exchange, *exchange["others"]]
+    assert [venue.name for venue in config.venues] == [one["name"] for one in served]
+    for venue, one in zip(config.venues, served, strict=True):
+        assert one["receivers"] == [venue.itch_bind]
+        assert (one["fees"]["added"], one["fees"]["removed"]) == (venue.adding_fee, venue.taking_fee)
+        assert one.get("dark", False) == venue.dark
+    assert len({venue.itch_bind for venue in config.venues}) == len({venue.ports_file for venue in config.venues}) == 4
+    assert sum(venue.dark for venue in config.venues) == 1
+
+
 def test_the_exchange_password_is_kept_over_runs(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
@@ -64,5 +78,29 @@ def test_a_day_of_no_sensible_length_is_refused_before_anything_is_made(
     monkeypatch.setenv("HELIOGRAPH_DAY_SECONDS", "fast")
     layout = Layout(tmp_path / "var")
     with pytest.raises(Refusal, match="HELIOGRAPH_DAY_SECONDS"), Stack(layout) as stack:
+        stack.start()
+    assert not layout.var.exists()
+
+
+def test_settings_of_the_environment_stand_over_the_layouts_field_by_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIOGRAPH_ENGINE", '{"venues": [{"ports_file": "/other.json"}], "snapshot_records": 5}')
+    monkeypatch.setenv("HELIOGRAPH_EXCHANGE", '{"faults": {"drop": 0.01}}')
+    layout = Layout(tmp_path)
+    layout.write_configs(PORT_NUMBERS, ["KO", "PEP"], 2.0)
+    config = load_config(layout.engine_config)
+    assert (config.venues[0].ports_file, config.venues[0].name, config.snapshot_records) == ("/other.json", "SIM", 5)
+    assert json.loads(layout.exchange_config.read_text())["faults"] == {"drop": 0.01}
+
+
+@pytest.mark.parametrize("variable", ["HELIOGRAPH_ENGINE", "HELIOGRAPH_EXCHANGE"])
+@pytest.mark.parametrize("text", ["faults", "[1]"])
+def test_settings_that_are_no_object_are_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    layout = Layout(tmp_path / "var")
+    with pytest.raises(Refusal, match=variable), Stack(layout) as stack:
         stack.start()
     assert not layout.var.exists()

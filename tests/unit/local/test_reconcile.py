@@ -68,6 +68,10 @@ def test_other_accounts_are_not_ours(record: Callable[..., Path]) -> None:
         ([ENTRY | {"type": "order", "qty": 200}, EXECUTION], "order 1: exchange"),
         ([ENTRY | {"type": "reject"}, EXECUTION], "order 1: exchange reject"),
         ([ENTRY | {"type": "order"}, EXECUTION | {"price": 371_000}], "execution (20130102, 77"),
+        (
+            [ENTRY | {"type": "order"}, EXECUTION | {"qty": 50}],
+            "order 1: 50 executed at the exchange, 60 in the ledger",
+        ),
         ([ENTRY | {"type": "order"}, EXECUTION, EXECUTION], "position KO: 120 by the exchange's executions, 60"),
         ([ENTRY | {"type": "order"}, ENTRY | {"type": "order", "user_ref_num": 2}, EXECUTION], "order 2: the exchange"),
     ],
@@ -81,6 +85,15 @@ def test_every_difference_is_found_and_named(
 
 
 @pytest.mark.usefixtures("ledger")
+def test_differences_are_counted_by_kind(record: Callable[..., Path]) -> None:
+    order, again = ENTRY | {"type": "order"}, EXECUTION | {"match_number": 78, "qty": 20}
+    found = compare(record(order, EXECUTION, again), "HELIO1")
+    assert (found.lost, found.extra, found.position_breaks, found.order_differences) == (1, 0, 1, 1)
+    found = compare(record(order, again), "HELIO1")
+    assert (found.lost, found.extra) == (1, 1)
+
+
+@pytest.mark.usefixtures("ledger")
 def test_a_replace_is_an_order_on_both_sides_and_one_that_was_ignored_on_none(
     record: Callable[..., Path], deployment: Deployment
 ) -> None:
@@ -88,6 +101,9 @@ def test_a_replace_is_an_order_on_both_sides_and_one_that_was_ignored_on_none(
     wanted = common | {"parent_id": 1, "price": Decimal("37.20"), "qty": 40, "filled": 0}
     Order.objects.create(order_id=2, state="accepted", **wanted)
     Order.objects.create(order_id=3, state="rejected", reason="never arrived", **wanted)
+    Order.objects.create(
+        order_id=4, state="cancelled", reason="never arrived", **wanted
+    )  # before it had been asked for
     replace = ENTRY | {"type": "replace", "user_ref_num": 2, "price": 372_000, "qty": 40, "replaces": 1}
     assert compare(record(ENTRY | {"type": "order"}, EXECUTION, replace), "HELIO1").differences == ()
     missing = compare(record(ENTRY | {"type": "order"}, EXECUTION), "HELIO1").differences

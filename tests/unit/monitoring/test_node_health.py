@@ -75,3 +75,20 @@ def test_a_fenced_link_changes_nothing_and_still_hears_the_desired_state(node: N
     answer = heartbeat_record(node=node, epoch=node.epoch + 1, hello=HELLO, heartbeat=heartbeat())
     assert answer.revision == node.revision
     assert not NodeStatus.objects.exists()
+
+
+def test_a_status_names_each_venue_and_what_is_wrong_there(node: Node) -> None:
+    venues = [
+        messages.VenueStatus("SIM", dark=False, connected=True, stale=False, feed_age_ms=3),
+        messages.VenueStatus("EAST", dark=False, connected=False, stale=True, feed_age_ms=9_000),
+        messages.VenueStatus("DARK", dark=True, connected=True, stale=True, feed_age_ms=9_000),
+    ]
+    heartbeat_record(node=node, epoch=node.epoch, hello=HELLO, heartbeat=heartbeat(venues=venues))
+    status = NodeStatus.objects.get(node=node)
+    assert status.venue_names == ["SIM", "EAST", "DARK"]
+    assert status.venues_shown == "SIM, EAST (no order session), DARK (stale)"
+
+
+def test_a_node_of_one_venue_that_does_not_list_it_is_shown_with_it(node: Node) -> None:
+    heartbeat_record(node=node, epoch=node.epoch, hello=HELLO, heartbeat=heartbeat())
+    assert NodeStatus.objects.get(node=node).venues_shown == "SIM"

@@ -201,3 +201,16 @@ def test_the_next_session_takes_the_place_of_one_that_was_heard_of_once() -> Non
     happened = receiver.on_datagram(moldudp64.encode_end_of_session(DAY1, 2), 0)
     assert happened[:2] == [SessionEnded(DAY1, 2, True), SessionStarted(DAY2)]
     assert receiver.counters["displaced_session"] == 1
+
+
+def test_a_store_keeps_the_newest_packets_and_answers_nothing_for_older_ones():
+    store = RetransmissionStore(max_bytes=2_000)
+    sender = Sender(DAY1, store)
+    for number in range(200):
+        sender.send([b"%030d" % number], 0)
+    assert store.respond(moldudp64.encode_request(DAY1, 1, 5)) == []
+    (newest,) = store.respond(moldudp64.encode_request(DAY1, 200, 1))
+    assert moldudp64.decode(newest).sequence == 200
+    answered = [number for number in range(1, 201) if store.respond(moldudp64.encode_request(DAY1, number, 1))]
+    assert answered == list(range(answered[0], 201))
+    assert 2_000 <= sum(20 + 32 for _ in answered) <= 4_000

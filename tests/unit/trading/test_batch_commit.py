@@ -12,7 +12,7 @@ from django.db import ProgrammingError, transaction
 from control.audit.models import AuditRow
 from control.deployments.models import Deployment, Node
 from control.deployments.services import deployment_stop
-from control.trading import services
+from control.trading import frames, services
 from control.trading.models import (
     EquityPoint,
     Fill,
@@ -22,9 +22,12 @@ from control.trading.models import (
     Position,
     Reject,
     ReportBatch,
+    ScheduledParent,
     SignalPoint,
 )
+from control.trading.snapshots import snapshot_rows
 from engine import messages
+from engine.ledger import LinkRefused
 
 JOURNAL = "journal-1"
 OPEN = 1_357_137_000_000_000_000  # 2013-01-02 14:30 UTC
@@ -63,7 +66,7 @@ def test_the_same_key_with_another_hash_is_an_incident_and_refused_for_good(
 ) -> None:
     commit(node, 0, 5, fill())
     for _ in range(2):
-        with pytest.raises(services.LinkRefused) as refused:
+        with pytest.raises(LinkRefused) as refused:
             commit(node, 0, 5, fill(qty=200))
         assert (refused.value.code, refused.value.fatal) == ("batch_contradicted", True)
     incident = Incident.objects.get()
@@ -75,7 +78,7 @@ def test_a_gap_is_refused_naming_the_committed_record_and_stores_nothing(
     link: services.Link, node: Node, fill: Make
 ) -> None:
     commit(node, 0, 5)
-    with pytest.raises(services.LinkRefused, match="from 6, does not follow record 5") as refused:
+    with pytest.raises(LinkRefused, match="from 6, does not follow record 5") as refused:
         commit(node, 6, 9, fill())
     assert (refused.value.code, refused.value.fatal) == ("gap", False)
     assert not Fill.objects.exists()
@@ -86,7 +89,7 @@ def test_reports_that_are_not_what_the_hash_says_are_refused_with_an_incident(
     link: services.Link, node: Node, fill: Make
 ) -> None:
     batch = messages.ReportBatch(JOURNAL, 0, 5, messages.payload_hash([]), [fill()])
-    with pytest.raises(services.LinkRefused) as refused:
+    with pytest.raises(LinkRefused) as refused:
         services.batch_commit(node=node, batch=batch)
     assert refused.value.code == "hash_mismatch"
     assert Incident.objects.get().code == "hash_mismatch"
@@ -94,7 +97,7 @@ def test_reports_that_are_not_what_the_hash_says_are_refused_with_an_incident(
 
 
 def test_a_journal_that_no_hello_named_is_refused(deployment: Deployment, node: Node) -> None:
-    with pytest.raises(services.LinkRefused, match="No Hello of node sim-1 named journal journal-1"):
+    with pytest.raises(LinkRefused, match="No Hello of node sim-1 named journal journal-1"):
         commit(node, 0, 5)
 
 
@@ -102,7 +105,7 @@ def test_a_link_of_an_older_epoch_is_fenced(link: services.Link, node: Node, fil
     hello = messages.Hello(node=node.name, journal=JOURNAL, build="b" * 64, core_pid=2, venue="SIM")
     newer = services.link_open(node=node, hello=hello)
     assert newer.epoch > link.epoch
-    with pytest.raises(services.LinkRefused) as refused:
+    with pytest.raises(LinkRefused) as refused:
         commit(node, 0, 5, fill(), epoch=link.epoch)
     assert refused.value.code == "fenced"
     assert commit(node, 0, 5, fill(), epoch=newer.epoch) == 5
@@ -112,7 +115,7 @@ def test_a_value_that_no_row_can_hold_refuses_the_whole_batch(
     link: services.Link, node: Node, fill: Make, order: Make
 ) -> None:
     for wrong in (fill(qty=0), fill(trade_date=20131301), fill(execution_id=2**80)):
-        with pytest.raises(services.LinkRefused) as refused:
+        with pytest.raises(LinkRefused) as refused:
             commit(node, 0, 5, order(), wrong)
         assert (refused.value.code, refused.value.fatal) == ("report_invalid", True)
     assert not Order.objects.exists()
@@ -216,7 +219,7 @@ def test_a_report_about_a_deployment_of_nobody_is_an_incident_and_holds_nothing_
 
 def test_an_agent_with_another_nodes_token_is_refused(deployment: Deployment, node: Node) -> None:
     hello = messages.Hello(node="sim-2", journal=JOURNAL, build="b" * 64, core_pid=1, venue="SIM")
-    with pytest.raises(services.LinkRefused, match="This token is node sim-1's, not sim-2's"):
+    with pytest.raises(LinkRefused, match="This token is node sim-1's, not sim-2's"):
         services.link_open(node=node, hello=hello)
     assert not Journal.objects.exists()
 
@@ -240,8 +243,25 @@ def test_batches_that_come_together_are_committed_together(link: services.Link, 
 
 def test_what_came_before_a_refused_batch_is_kept(link: services.Link, node: Node, fill: Make) -> None:
     good, bad = messages.batch(JOURNAL, 0, 5, [fill()]), messages.batch(JOURNAL, 5, 9, [fill(execution_id=78, qty=0)])
-    with pytest.raises(services.LinkRefused) as refused:
+    with pytest.raises(LinkRefused) as refused:
         services.batches_commit(node=node, batches=[good, bad])
     assert refused.value.code == "report_invalid"
     assert Fill.objects.get().execution_id == 77
     assert Journal.objects.get().committed == 5
+
+
+def test_how_far_a_scheduled_parent_has_come_is_the_newest_report_of_its_symbol(
+    link: services.Link, node: Node, deployment: Deployment
+) -> None:
+    def schedule(record: int, parent_id: int, planned: int, done: int) -> messages.ScheduleReport:
+        due = planned
+        return messages.ScheduleReport(
+            record, OPEN + record, str(deployment.pk), "KO", "buy", parent_id, 500, planned, due, done
+        )
+
+    commit(node, 0, 5, schedule(1, 7, 100, 0), schedule(2, 7, 200, 100))
+    commit(node, 5, 9, schedule(6, 8, 50, 0))
+    stored = ScheduledParent.objects.get()
+    assert (stored.symbol, stored.parent_id, stored.qty, stored.planned, stored.done) == ("KO", 8, 500, 50, 0)
+    (row,) = snapshot_rows(deployment.pk)["schedules"]
+    assert row == frames.reported(schedule(6, 8, 50, 0))

@@ -71,6 +71,14 @@ def test_another_journal_that_tells_the_whole_story_again_adds_nothing(tell: Mak
     assert not Incident.objects.exists()
 
 
+def test_equal_match_numbers_of_two_venues_are_two_executions(tell: Make, fill: Make, bust: Make) -> None:
+    tell(fill(record=1, venue="SIM"), fill(record=2, venue="EAST", price=371_100))
+    tell(bust(record=11, venue="EAST", price=371_100))
+    rows = Fill.objects.select_related("bust").order_by("venue")
+    assert [(row.venue, row.busted) for row in rows] == [("EAST", True), ("SIM", False)]
+    assert not Incident.objects.exists()
+
+
 def test_another_journal_goes_on_where_the_first_one_ended(tell: Make, fill: Make, bust: Make) -> None:
     tell(fill(record=1), bust(record=2))
     tell(fill(record=1), bust(record=2), fill(record=3, price=371_100), journal="journal-2")

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from control.accounts.models import Role, User
 from control.accounts.roles import role_allows
+from control.backtests.models import Study
 from control.deployments.models import Deployment
 from control.web import urls
 
@@ -22,8 +23,10 @@ LISTS = {
     "strategy-new": "strategies.create_strategy",
     "approval-list": "approvals.view_approval",
     "backtest-list": "backtests.view_backtestrun",
+    "backtest-compare": "backtests.view_backtestrun",
     "deployment-list": "deployments.view_deployment",
     "node-list": "deployments.view_node",
+    "limit-list": "limits.view_limit",
     "kill-list": "deployments.view_kill",
     "dataset-list": "marketdata.view_dataset",
     "audit-list": "audit.view_auditrow",
@@ -41,13 +44,18 @@ OBJECTS = {
     "backtest-detail": ("backtest", True),
     "backtest-status": ("backtest", True),
     "backtest-cancel": ("backtest", False),
+    "backtest-note": ("backtest", False),
+    "backtest-file": ("backtest", False),
+    "study-new": ("version", True),
+    "study-detail": ("study", True),
+    "study-stop": ("study", False),
     "deployment-detail": ("deployment", True),
     "deployment-command": ("deployment", False),
     "dash-page": ("deployment", True),
     "dash-call": ("deployment", True),
 }
 OPEN = {"theme-css", "mark", "favicon"}  # the sign-in page needs them
-ELSEWHERE = {"dash-suite", "kill-rearm", "break-resolve"}  # tested where they are
+ELSEWHERE = {"dash-suite", "kill-rearm", "break-resolve", "limit-decide", "allotment-change"}  # tested where they are
 
 
 def _address(name: str, deployment: Deployment) -> str:
@@ -56,11 +64,24 @@ def _address(name: str, deployment: Deployment) -> str:
         "version": deployment.version.pk,
         "backtest": deployment.version.backtests.get().pk,
         "deployment": deployment.pk,
+        "study": _study(deployment).pk,
     }
     arguments = {"pk": objects[OBJECTS[name][0]]}
-    arguments |= {"version-decide": {"decision": "approve"}, "deployment-command": {"command": "stop"}}.get(name, {})
+    arguments |= {
+        "version-decide": {"decision": "approve"},
+        "deployment-command": {"command": "stop"},
+        "backtest-file": {"form": "pdf"},
+    }.get(name, {})
     arguments |= {"dash-page": {"name": "live"}, "dash-call": {"name": "live", "rest": "_dash-layout"}}.get(name, {})
     return reverse(name, kwargs=arguments)
+
+
+def _study(deployment: Deployment) -> Study:
+    version = deployment.version
+    made, _new = Study.objects.get_or_create(
+        version=version, kind="grid", space={"lookback": [20]}, requested_by=version.created_by
+    )
+    return made
 
 
 def _ask(client: Client, name: str, address: str) -> int:

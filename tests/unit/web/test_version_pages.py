@@ -214,3 +214,36 @@ def test_a_step_that_is_not_ones_own_is_refused_and_changes_nothing(
 ) -> None:
     assert signed_in(people.viewer).post(reverse("version-submit", args=[draft.pk])).status_code == 403
     assert StrategyVersion.objects.get().state == "draft"
+
+
+def test_a_deployment_is_made_with_the_plan_that_was_chosen(
+    people: SimpleNamespace, approved: StrategyVersion, node: Node, signed_in: Callable[..., Client]
+) -> None:
+    client, address = signed_in(people.trader), reverse("version-detail", args=[approved.pk])
+    chosen = {
+        "node": node.pk,
+        "capital": "1000",
+        "plan": "pov",
+        "plan.minutes": "45",
+        "plan.min_slice": "100",
+        "plan.max_slice": "400",
+        "plan.rate": "12.5",
+    }
+    answer = client.post(address, {**chosen, "plan.rate": "much"})
+    assert "&#x27;much&#x27; is no number" in answer.content.decode()
+    answer = client.post(address, {**chosen, "plan.max_slice": "50"})
+    assert answer.context["deploy_form"].errors["plan.min_slice"]
+    assert not Deployment.objects.exists()
+    client.post(address, chosen)
+    plan = Deployment.objects.get().plan
+    assert (plan["kind"], plan["minutes"], plan["max_slice"], plan["rate"]) == ("pov", 45, 400, 0.125)
+    page = client.get(reverse("deployment-detail", args=[Deployment.objects.get().pk])).content.decode()
+    assert "POV over 45 minutes, slices of 100 to 400 shares, 12% of the volume" in page
+
+
+def test_a_plans_fields_count_for_nothing_where_none_was_chosen(
+    people: SimpleNamespace, approved: StrategyVersion, node: Node, signed_in: Callable[..., Client]
+) -> None:
+    entered = {"node": node.pk, "capital": "1000", "plan": "", "plan.minutes": "rubbish"}
+    signed_in(people.trader).post(reverse("version-detail", args=[approved.pk]), entered)
+    assert Deployment.objects.get().plan is None

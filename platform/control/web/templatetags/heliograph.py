@@ -14,7 +14,7 @@ from control.marketdata.models import Dataset
 from control.marketdata.selectors import warnings_of
 from control.web import navigation
 from control.web.views.theme import VERSION
-from control.web.words import STATUS_TONES, status_word
+from control.web.words import STATUS_TONES, scope_words, status_word
 from dashboards import formats, theme
 
 register = template.Library()
@@ -61,10 +61,7 @@ def status(value: Any) -> SafeString:
     return format_html('<span class="status status--{}">{}</span>', STATUS_TONES.get(text, "off"), status_word(text))
 
 
-@register.filter
-def scope_words(scope: str) -> str:
-    """What a kill is about: "desk:Stat arb" as "desk Stat arb"."""
-    return "the firm" if scope == "firm" else scope.replace(":", " ", 1)
+register.filter("scope_words", scope_words)
 
 
 @register.inclusion_tag("web/parts/kill_banner.html", takes_context=True)

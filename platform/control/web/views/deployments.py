@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from control.deployments import services
 from control.deployments.models import Deployment
+from control.deployments.plans import plan_stored, plan_words
 from control.deployments.selectors import deployments_visible_to
 from control.trading.models import WORKING
 from control.trading.selectors import (
@@ -57,6 +58,7 @@ def render_live(request: HttpRequest, deployment: Deployment) -> HttpResponse:
         "deployment": deployment,
         "version": deployment.version,
         "strategy": deployment.strategy,
+        "plan": plan_words(plan) if (plan := plan_stored(deployment.plan)) else "",
         "commands": _commands(deployment, working, held),
         "breaks": breaks_visible_to(request.user).filter(node=deployment.node_id) if deployment.live else [],
     }

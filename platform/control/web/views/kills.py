@@ -7,17 +7,19 @@ from django.shortcuts import redirect, render
 
 from control.accounts.permissions import allowed
 from control.deployments.kills import kill_ask_rearm, kill_give, kill_rearm
+from control.deployments.models import KillLevel
 from control.deployments.selectors import deployments_visible_to, kills_visible_to
 from control.desks.selectors import desks_visible_to
 from control.monitoring.selectors import nodes_with_health, statuses_visible_to
 from control.web.forms import KillForm
 from control.web.views.access import page
 from control.web.views.acting import act, act_on_form
+from control.web.words import scope_words
 
 NEWEST = 100
 STEPS = {
     "ask": (kill_ask_rearm, "You asked to re-arm {}. Somebody else, who did not kill it either, has to agree."),
-    "rearm": (kill_rearm, "{} is re-armed."),
+    "rearm": (kill_rearm, "Re-armed: {}."),
 }
 
 
@@ -29,7 +31,7 @@ def kill_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         scope, level = form.cleaned_data["killed"], form.cleaned_data["level"]
         reason = form.cleaned_data["reason"]
-        done = f"{scope} is killed: {level}. It was sent to every node at once."
+        done = f"Killed: {scope_words(scope)} ({KillLevel(level).label.lower()}). It was sent to every node at once."
         if act_on_form(request, form, done, kill_give, scope=scope, level=level, reason=reason):
             return redirect("kill-list")
     kills = kills_visible_to(user)
@@ -51,7 +53,7 @@ def kill_rearm_step(request: HttpRequest, step: str) -> HttpResponse:
         raise Http404
     service, done = STEPS[step]
     scope = request.POST.get("scope", "")
-    act(request, done.format(scope), service, scope=scope)
+    act(request, done.format(scope_words(scope)), service, scope=scope)
     return redirect("kill-list")
 
 

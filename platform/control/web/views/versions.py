@@ -77,7 +77,7 @@ def version_detail(request: HttpRequest, pk: Any) -> HttpResponse:
 
 def _render(request: HttpRequest, version: StrategyVersion, **forms: Any) -> HttpResponse:
     approval = approvals_visible_to(request.user).filter(version=version).first()
-    backtests = list(runs_visible_to(request.user).filter(version=version))
+    backtests = list(runs_visible_to(request.user).filter(version=version, study=None))
     kernel = kernels().get(version.strategy.kernel)
     context = {
         "version": version,

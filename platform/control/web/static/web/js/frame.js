@@ -62,9 +62,25 @@
     document.dispatchEvent(new CustomEvent("heliograph:theme", { detail: root.dataset.theme }));
   }
 
+  // A dialog asks with the name of what is chosen in its form.
+  function nameChosen(dialog) {
+    const form = document.getElementById(dialog.dataset.form || "");
+    for (const place of form ? dialog.querySelectorAll("[data-chosen]") : []) {
+      const field = form.elements[place.dataset.chosen];
+      const symbol = field.value === "symbol" && form.elements.symbol ? form.elements.symbol.value.trim().toUpperCase() : "";
+      const text = symbol ? `symbol ${symbol}` : field.selectedOptions[0].textContent;
+      const first = place === place.parentElement.firstChild ? text[0].toUpperCase() : text[0].toLowerCase();
+      place.textContent = first + text.slice(1);
+    }
+  }
+
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-dialog]");
-    if (opener) document.getElementById(opener.dataset.dialog).showModal();
+    if (opener) {
+      const dialog = document.getElementById(opener.dataset.dialog);
+      nameChosen(dialog);
+      dialog.showModal();
+    }
     if (event.target.closest("[data-dialog-close]")) event.target.closest("dialog").close();
     if (event.target.closest("[data-theme-toggle]")) theme();
   });

@@ -16,6 +16,9 @@
       bar.firstElementChild.style.width = 100 * run.progress + "%";
       bar.setAttribute("aria-valuenow", Math.round(100 * run.progress));
       panel.querySelector("[data-progress-figure]").textContent = window.heliographFormats.percent(run.progress);
+      const left = run.seconds_left;
+      panel.querySelector("[data-progress-left]").textContent =
+        left === null ? "" : "About " + window.heliographFormats.duration(left) + " left";
       if (run.state === "cancelling") say("Cancelling");
       else if (run.note) say(run.note);
     } catch (error) {

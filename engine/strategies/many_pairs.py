@@ -1,4 +1,4 @@
-"""Hundreds of pairs for the strategy ``intraday_pairs``, without a formation: what benchmarks run it with."""
+"""Hundreds of pairs for the strategy ``intraday_pairs``, without a formation: for benchmarks and simulated sessions."""
 
 from typing import Any
 
