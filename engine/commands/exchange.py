@@ -100,6 +100,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for one in (config, *config.others):
         one.latency.check()
         one.faults.check()
+        _receivers(one)  # raises before there is a record
     if not 0 < config.activity <= 10_000:
         raise BadInput("out_of_range", "activity", config.activity, "over 0 to 10,000")
     names = [one.name for one in config.others]
@@ -177,17 +178,24 @@ def _exchange(
 
 
 def _server(config: Config, one: Config | Other, exchange: Exchange, folder: Path, passwords: dict[str, str]) -> Server:
+    lines = _receivers(one)
     return Server(
         Venue(exchange, latencies=one.latency, faults=one.faults, seed=config.seed),
         folder,
         passwords=passwords,
-        receivers=[host_and_port(each, "receivers") for each in one.receivers],
-        receivers_b=[host_and_port(each, "receivers_b") for each in one.receivers_b],
+        receivers=lines[0],
+        receivers_b=lines[1],
         host=config.host,
         port_itch=one.port_itch,
         port_ouch=one.port_ouch,
         port_glimpse=one.port_glimpse,
     )
+
+
+def _receivers(one: Config | Other) -> list[list[tuple[str, int]]]:
+    """Of each line. Raises BadInput ``bad_address``."""
+    lines = {"receivers": one.receivers, "receivers_b": one.receivers_b}
+    return [[host_and_port(each, line) for each in receivers] for line, receivers in lines.items()]
 
 
 def _clock(dates: list[int], day_seconds: float, *, finished: bool) -> SessionClock:

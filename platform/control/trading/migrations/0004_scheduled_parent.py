@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('deployments', '0004_deployment_plan'),
-        ('trading', '0002_busts_and_breaks'),
+        ('trading', '0003_several_venues'),
     ]
 
     operations = [
