@@ -31,7 +31,7 @@ from engine.live.journal import JournalDamaged, JournalFull, Reader
 from engine.live.journal_names import STATE_NAMES
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
 from engine.live.lifetime import end_with
-from engine.live.limits import bundle_stamp, limits_in_force, renew_limits
+from engine.live.limits import bundle_stamp, limits_in_force, only_reduces, renew_limits
 from engine.live.loop import Loop
 from engine.live.loop_records import Reason, new_market, new_session
 from engine.live.outside import HOST, Outside
@@ -387,6 +387,7 @@ class Core:
             "deployment": decode_manifest(manifest).deployment,
             "state": STATE_NAMES[state],
             "flat": not self.engine.state["positions"][slot]["position"].any(),
+            "only_reduces": only_reduces(self.engine, slot),
             "process": self._python.status(slot),
         }
 
