@@ -34,6 +34,8 @@ def _reserve_addresses() -> None:
         os.environ["REDIS_URL"] = Valkey(VAR, free_port()).url
 
 
+if "KDB_URL" in os.environ:  # for the tests of the stores; everything else runs on the embedded one
+    os.environ["KDB_URL_OF_TESTS"] = os.environ.pop("KDB_URL")
 os.environ["HELIOGRAPH_VAR"] = str(VAR)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control.settings")
 _reserve_addresses()

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.dates import Day, as_yyyymmdd
+from engine.dates import Day
 from engine.errors import BadInput
+from engine.history import daily
 from engine.history.manifest import Manifest, Part, read_manifest, write_lock, write_manifest, write_part
 from engine.history.names import checked_dataset
-from engine.history.rows import checked, content_hash, overlap
+from engine.history.rows import checked, content_hash
 from engine.history.store import (
     BARS,
     Appended,
@@ -58,7 +57,7 @@ class ParquetHistory(ParquetTicks):
             if before is None:
                 described = description or DatasetDescription()
                 return Appended(new.num_rows, 0, 0, self._write(dataset, described, None, new))
-            return self._merge(before, _agreed(before.dataset, description), new, replace)
+            return self._merge(before, daily.agreed(before.dataset, description), new, replace)
 
     def compact(self, dataset: str) -> None:
         """Rewrite a dataset's parts as one; the rows and the data hash stay."""
@@ -66,29 +65,20 @@ class ParquetHistory(ParquetTicks):
         with write_lock(folder):
             before = self._manifest(dataset)
             if len(before.parts) > 1:
-                self._write(dataset, _description(before.dataset), before, checked(self._rows(folder, before.parts)))
+                self._write(
+                    dataset, daily.description_of(before.dataset), before, checked(self._rows(folder, before.parts))
+                )
 
     def _merge(self, before: Manifest, described: DatasetDescription, new: pa.Table, replace: bool) -> Appended:
         meta = before.dataset
         old = checked(self._rows(self._daily(meta.name), before.parts))
-        both = overlap(old, new)
-        conflicts = both.new[~both.equal]
-        if len(conflicts) and not replace:
-            bar = new.slice(int(conflicts[0]), 1).to_pylist()[0]
-            raise BadInput(
-                "overlap",
-                "dataset",
-                f"{meta.name}: {len(conflicts)} bars have other figures there, first {bar['symbol']} {bar['date']}",
-                "bars that are new or the same; --replace puts the file's bars in their place",
-            )
-        added, replaced = new.num_rows - len(both.new), len(conflicts)
+        merged = daily.merge(meta.name, old, new, replace)
         data_hash = meta.data_hash
-        if replaced or len(before.parts) >= MOST_PARTS:
-            whole = checked(pa.concat_tables([_without(old, both.old), new]))
-            data_hash = self._write(meta.name, described, before, whole)
-        elif added or described != _description(meta):
-            data_hash = self._write(meta.name, described, before, old, _without(new, both.new))
-        return Appended(added, replaced, len(both.new) - replaced, data_hash)
+        if merged.replaced or len(before.parts) >= MOST_PARTS:
+            data_hash = self._write(meta.name, described, before, merged.whole)
+        elif merged.added or described != daily.description_of(meta):
+            data_hash = self._write(meta.name, described, before, old, merged.addition)
+        return merged.answer(data_hash)
 
     def _write(
         self,
@@ -110,7 +100,7 @@ class ParquetHistory(ParquetTicks):
         else:
             whole = checked(pa.concat_tables([rows, addition]))
             parts = (*old_parts, write_part(folder, generation, addition))
-        meta = _meta(dataset, described, whole)
+        meta = daily.meta_of(dataset, described, whole)
         write_manifest(folder, Manifest(generation, meta, parts, tuple(part.file for part in old_parts)))
         return meta.data_hash
 
@@ -162,24 +152,15 @@ class ParquetHistory(ParquetTicks):
         self, dataset: str, column: str, start: Day | None, end: Day | None, symbols: Sequence[str] | None
     ) -> Panel:
         found = self._select(dataset, f"date, symbol, {column} AS price", symbols, start, end)
-        names = list(symbols) if symbols is not None else found["symbol"].unique().sort().to_pylist()
-        dates, rows = np.unique(found["date"].to_numpy(), return_inverse=True)
-        prices = np.zeros((len(dates), len(names)), np.int64)
-        columns = pc.index_in(found["symbol"], pa.array(names, pa.string())).to_numpy()
-        prices[rows, columns] = pc.fill_null(found["price"], 0).to_numpy()
-        return Panel(dates, names, prices)
+        return daily.panel(found, symbols)
 
     def _select(
         self, dataset: str, columns: str, symbols: Sequence[str] | None, start: Day | None, end: Day | None
     ) -> pa.Table:
-        first = as_yyyymmdd(start) if start is not None else 0
-        last = as_yyyymmdd(end) if end is not None else 99_999_999
+        first, last = daily.day_range(start, end)
         for _ in range(3):  # a reader that two writes overtook finds its parts gone, and looks again
             manifest = self._manifest(dataset)
-            known = set(manifest.dataset.symbols)
-            for symbol in symbols or ():
-                if symbol not in known:
-                    raise BadInput("unknown_symbol", "symbol", symbol, f"a symbol of dataset {dataset}")
+            daily.check_symbols(manifest.dataset, symbols)
             parts = [p for p in manifest.parts if p.first <= last and p.last >= first]
             try:
                 return self._scan(dataset, parts or list(manifest.parts[:1]), columns, symbols, first, last)
@@ -223,44 +204,3 @@ class ParquetHistory(ParquetTicks):
 
 def _read_part(path: Path) -> pa.Table:
     return pq.read_table(path, schema=BARS)
-
-
-def _without(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    keep = np.ones(table.num_rows, bool)
-    keep[rows] = False
-    return table.filter(pa.array(keep))
-
-
-def _description(meta: DatasetMeta) -> DatasetDescription:
-    return DatasetDescription(meta.source, meta.adjusted, meta.survivors_only, meta.notes)
-
-
-def _agreed(meta: DatasetMeta, description: DatasetDescription | None) -> DatasetDescription:
-    """The description after an append: the new one, which must not mix adjusted with unadjusted prices."""
-    if description is None:
-        return _description(meta)
-    if description.adjusted != meta.adjusted:
-        raise BadInput("mixed_adjustment", "adjusted", description.adjusted, f"{meta.adjusted}, as dataset {meta.name}")
-    return DatasetDescription(
-        description.source or meta.source,
-        meta.adjusted,
-        meta.survivors_only or description.survivors_only,
-        description.notes or meta.notes,
-    )
-
-
-def _meta(name: str, described: DatasetDescription, rows: pa.Table) -> DatasetMeta:
-    span = pc.min_max(rows["date"]).as_py()
-    return DatasetMeta(
-        name=name,
-        source=described.source,
-        adjusted=described.adjusted,
-        survivors_only=described.survivors_only,
-        notes=described.notes,
-        opens_known=rows["open"].null_count < rows.num_rows,
-        first=span["min"],
-        last=span["max"],
-        symbols=tuple(rows["symbol"].unique().sort().to_pylist()),
-        rows=rows.num_rows,
-        data_hash=content_hash(rows),
-    )

@@ -56,21 +56,21 @@ class _Named(Protocol):
 AnyManifest = TypeVar("AnyManifest")
 
 
-def read_manifest(folder: Path, kind: type[AnyManifest], file: str = FILE) -> AnyManifest | None:
+def read_manifest(folder: Path, kind: type[AnyManifest]) -> AnyManifest | None:
     """The folder's manifest, or None where there is none."""
     try:
-        text = (folder / file).read_bytes()
+        text = (folder / FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
-        raise CorruptHistory(f"{folder / file}: {error}") from error
+        raise CorruptHistory(f"{folder / FILE}: {error}") from error
 
 
-def write_manifest(folder: Path, manifest: _Named, *, durable: bool = True) -> None:
+def write_manifest(folder: Path, manifest: _Named) -> None:
     """Put the manifest in place and remove the files that neither it nor the generation before names."""
-    replace_file(folder / FILE, msgspec.json.encode(manifest), durable=durable)
+    replace_file(folder / FILE, msgspec.json.encode(manifest), durable=True)
     kept = {part.file for part in manifest.parts} | set(manifest.previous)
     for path in folder.glob("part-*"):
         if path.name not in kept:

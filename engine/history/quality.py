@@ -23,6 +23,9 @@ JUMP = 0.35  # |log return| from one close to the next that a day's trading rare
 JUMP_SIGMAS = 12  # and against the symbol's own median absolute deviation
 RANGE_SHARE = 0.5  # a jump with a day's range of less than this share of it happened overnight
 BACK_WITHIN = 3  # bars within which a jump that is taken back is a glitch
+REVERSAL = 0.10  # |log return| that the next day takes back: not the price of any other day
+REVERSAL_SIGMAS = 8
+WICK = 0.25  # |log| by which a high, a low or an open stands alone
 GAP_QUORUM = 0.5  # a day counts as a trading day where this share of the symbols that are alive has a bar
 
 
@@ -58,7 +61,7 @@ def examine(table: pa.Table) -> list[Finding]:
     bars = _Bars(
         encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64), table["date"].to_numpy(), **known
     )
-    return [*_unknown(bars), *_impossible(bars), *_weekends(bars), *_jumps(bars), *_gaps(bars)]
+    return [*_unknown(bars), *_impossible(bars), *_weekends(bars), *_jumps(bars), *_outliers(bars), *_gaps(bars)]
 
 
 def _unknown(bars: _Bars) -> list[Finding]:
@@ -100,17 +103,14 @@ def _weekends(bars: _Bars) -> list[Finding]:
 def _jumps(bars: _Bars) -> list[Finding]:
     """Steps of the close: a glitch is taken back within days; a step that stays, and that the day's own trading
     did not make, looks like an unadjusted split or spin-off."""
-    logs = np.log(bars.close.astype(float))
-    change = np.zeros(len(logs))
-    change[1:] = np.where(bars.codes[1:] == bars.codes[:-1], np.diff(logs), 0.0)
+    logs, change = _changes(bars)
     found: dict[str, list[tuple[int, str]]] = {"glitch": [], "jump": []}
     taken_back = -1
     for row in np.flatnonzero(np.abs(change) > JUMP):
         if row <= taken_back:
             continue
-        low, high = np.searchsorted(bars.codes, [bars.codes[row], bars.codes[row] + 1])
-        own = change[low + 1 : high]
-        if abs(change[row]) < JUMP_SIGMAS * 1.4826 * np.median(np.abs(own - np.median(own))):
+        high = int(np.searchsorted(bars.codes, bars.codes[row] + 1))
+        if abs(change[row]) < JUMP_SIGMAS * _sigma(bars, change, int(row)):
             continue
         after = logs[row : min(row + BACK_WITHIN + 1, high)] - logs[row - 1]
         back = np.flatnonzero(np.abs(after) < abs(change[row]) / 4)
@@ -125,6 +125,48 @@ def _jumps(bars: _Bars) -> list[Finding]:
         for kind, rows in found.items()
         for finding in _listed(bars, kind, np.array([row for row, _ in rows], int), dict(rows).__getitem__)
     ]
+
+
+def _changes(bars: _Bars) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithms of the closes, and their steps within each symbol (0 at its first bar)."""
+    logs = np.log(bars.close.astype(float))
+    change = np.zeros(len(logs))
+    change[1:] = np.where(bars.codes[1:] == bars.codes[:-1], np.diff(logs), 0.0)
+    return logs, change
+
+
+def _sigma(bars: _Bars, change: NDArray[np.float64], row: int) -> float:
+    """Standard deviation of the row's symbol's steps, as its median absolute deviation has it."""
+    low, high = np.searchsorted(bars.codes, [bars.codes[row], bars.codes[row] + 1])
+    own = change[low + 1 : high]
+    return float(1.4826 * np.median(np.abs(own - np.median(own))))
+
+
+def _outliers(bars: _Bars) -> list[Finding]:
+    """Single figures that stand alone: a close that the next day takes back, and a high, low or open far from the rest
+    of its own bar and from the close before. Glitches (steps beyond ``JUMP``) are not told twice."""
+    _, change = _changes(bars)
+    following = np.r_[change[1:], 0.0]
+    size = np.abs(change)
+    taken_back = (size > REVERSAL) & (size <= JUMP) & (np.abs(change + following) < size / 4)
+    rows = [row for row in np.flatnonzero(taken_back) if size[row] > REVERSAL_SIGMAS * _sigma(bars, change, int(row))]
+    found = _listed(bars, "outlier", np.array(rows, int), lambda row: f"close {_money(bars.close[row])}, taken back")
+    before = np.r_[0, np.where(bars.codes[1:] == bars.codes[:-1], bars.close[:-1], 0)]
+    for name in ("open", "high", "low"):
+        alone = np.ones(len(change), bool)
+        for other in (bars.close, before, bars.open if name != "open" else bars.close):
+            alone &= _apart(getattr(bars, name), other)
+        found += _listed(bars, "outlier", np.flatnonzero(alone), partial(_beside_close, bars, name))
+    return found
+
+
+def _apart(figure: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    known = (figure > 0) & (other > 0)
+    return known & (np.abs(np.log(np.where(known, figure, 1) / np.where(known, other, 1))) > WICK)
+
+
+def _beside_close(bars: _Bars, name: str, row: int) -> str:
+    return f"{name} {_money(getattr(bars, name)[row])}, close {_money(bars.close[row])}"
 
 
 def _overnight(bars: _Bars, row: int, change: float) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.core.events import Flag
 from engine.errors import BadInput
-from engine.history.tables import DAY, QUOTED, TABLES, Ticks, symbol_codes
+from engine.history.tables import DAY, NO_PRICE, QUOTED, TABLES, Ticks, symbol_codes
 
 
 def session_day(start: int | None) -> int | None:
@@ -50,14 +50,16 @@ def bars_of_trades(trades: pa.Table, interval: int, origin: int = 0) -> pa.Table
     number = (trades["time"].to_numpy() - origin) // interval
     starts = np.flatnonzero(np.r_[True, (np.diff(codes) != 0) | (np.diff(number) != 0)])
     stops = np.r_[starts[1:], len(codes)]
-    price, size = trades["price"].to_numpy(), trades["size"].to_numpy()
+    price, rows = trades["price"].to_numpy(), np.arange(len(codes))
+    prices = (trades["flags"].to_numpy() & NO_PRICE) == 0
+    prices |= ~np.repeat(np.logical_or.reduceat(prices, starts), stops - starts)
     figures = {
         "time": (number[starts] + 1) * interval + origin,
-        "open": price[starts],
-        "high": np.maximum.reduceat(price, starts),
-        "low": np.minimum.reduceat(price, starts),
-        "close": price[stops - 1],
-        "volume": np.add.reduceat(size, starts),
+        "open": price[np.minimum.reduceat(np.where(prices, rows, len(rows)), starts)],
+        "high": np.maximum.reduceat(np.where(prices, price, 0), starts),
+        "low": np.minimum.reduceat(np.where(prices, price, np.iinfo(np.int64).max), starts),
+        "close": price[np.maximum.reduceat(np.where(prices, rows, 0), starts)],
+        "volume": np.add.reduceat(trades["size"].to_numpy(), starts),
         "trades": stops - starts,
         "interval": np.full(len(starts), interval),
     }

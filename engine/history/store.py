@@ -4,6 +4,7 @@ A *dataset* is a named set of daily bars, at most one for a symbol and a day. Ea
 with a null (a panel of closes has no opens); a close is always known.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -132,7 +133,15 @@ class History(Ticks, Protocol):
 
 
 def open_history(root: Path | str) -> History:
-    """The embedded store under the folder ``root`` (made at the first append)."""
+    """The store: kdb+ where ``KDB_URL`` names a server, else the embedded one under the folder ``root``.
+
+    The folder is made at the first append; no connection is made before the first question. Raises ``BadInput`` for
+    a ``KDB_URL`` that is none.
+    """
+    if url := os.environ.get("KDB_URL"):
+        from engine.history.kdb import KdbHistory
+
+        return KdbHistory(url)
     from engine.history.embedded import ParquetHistory
 
     return ParquetHistory(Path(root))

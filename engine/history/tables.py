@@ -6,7 +6,7 @@ whole shares; 0 is unknown. Nothing is null.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ KEY = ("time", "symbol", "seq")
 TEXT = ("source", "headline", "body")
 PAYLOAD = ("payload0", "payload1", "payload2", "payload3", "payload4")
 HEADER = ("ts_event", "instrument", "kind", "side", "venue", "flags")
+NO_PRICE = 64  # of a trade's flags, beside those of Flag: an odd lot, which is volume but makes no price
 FIRST_TIME, LAST_TIME = -(10**18) * 2, 4 * 10**18  # 1906 to 2096: what lies outside is another unit
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -106,7 +107,8 @@ class Ticks(Protocol):
         """Bars (schema ``TABLES["bar"]``, ordered by time and symbol) of ``interval`` ns, cut at ``origin``, of trades.
 
         A bar holds the trades of [time - interval, time). Intervals without a trade have no bar; trades that print
-        neither volume nor price (``Flag.NON_PRINTABLE``) count for nothing; seq counts from 1 in the answer.
+        neither volume nor price (``Flag.NON_PRINTABLE``) count for nothing. Those that are volume alone (``NO_PRICE``)
+        make the prices of a bar only where it has no others. seq counts from 1 in the answer.
         """
         ...
 
@@ -194,15 +196,25 @@ def _order(rows: pa.Table, *, by_time: bool) -> NDArray[np.int64] | None:
     """The order, or None where the rows have it: what comes from a feed nearly always has."""
     time, seq = rows["time"].to_numpy(), rows["seq"].to_numpy()
     names, codes = symbol_codes(rows)
-    keys = (codes, seq, time) if by_time else (seq, time, codes)  # the last is the first to order by
-    steps = [np.diff(key) for key in reversed(keys)]
-    falls = (steps[0] < 0) | ((steps[0] == 0) & ((steps[1] < 0) | ((steps[1] == 0) & (steps[2] < 0))))
-    if not falls.any():
+    if len(names) < 1 << 16:
+        codes = codes.astype(np.uint16)  # a stable sort of small integers is a radix sort
+    if by_time:
+        return None if _ascend(time, seq, codes) else np.lexsort((codes, seq, time))
+    if _ascend(codes, time, seq):
         return None
-    in_time = (np.diff(time) > 0) | ((np.diff(time) == 0) & (np.diff(seq) >= 0))
-    if not by_time and in_time.all():  # a stable sort of small integers is a radix sort
-        return np.argsort(codes.astype(np.uint16) if len(names) < 1 << 16 else codes, kind="stable")
-    return np.lexsort(keys)
+    order = np.argsort(codes, kind="stable")  # enough where each symbol's rows are in order already
+    return order if _ascend(codes[order], time[order], seq[order]) else np.lexsort((seq, time, codes))
+
+
+def _ascend(first: NDArray[Any], second: NDArray[Any], third: NDArray[Any]) -> bool:
+    """Whether rows of three keys never fall, the first key counting most."""
+    if (first[1:] < first[:-1]).any():
+        return False
+    same = np.flatnonzero(first[1:] == first[:-1])
+    if (second[same + 1] < second[same]).any():
+        return False
+    same = same[second[same + 1] == second[same]]
+    return not (third[same + 1] < third[same]).any()
 
 
 def day_of(time: NDArray[np.int64]) -> NDArray[np.int64]:

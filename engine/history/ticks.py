@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.errors import BadInput
 from engine.history import queries
-from engine.history.day_parts import TickPart, append_rows, close_parts, read_day
+from engine.history.day_parts import TickPart, append_rows, close_parts, has_rows, read_day
 from engine.history.names import checked_dataset
 from engine.history.store import CorruptHistory
 from engine.history.tables import DAY, FIRST_TIME, LAST_TIME, TABLES, conform, day_of, midnight, schema_of
@@ -199,7 +199,7 @@ def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
 
 
 def _days(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.glob("[0-9]*") if (path / "manifest.json").exists())
+    return sorted(int(path.name) for path in folder.glob("[0-9]*") if has_rows(path))
 
 
 def _within(days: Sequence[int], start: int | None, end: int | None) -> list[int]:

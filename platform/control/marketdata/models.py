@@ -62,7 +62,8 @@ class ImportState(models.TextChoices):
 class ImportRun(models.Model):
     """One try to import a file. ``errors`` are ``{row, column, reason}``, ``quality`` ``{kind, symbol, date, detail}``.
 
-    Of a refused file nothing was taken. ``added``, ``replaced`` and ``unchanged`` split the accepted bars.
+    Of a refused file nothing was taken. ``added``, ``replaced`` and ``unchanged`` split the accepted bars or rows.
+    Of ticks, ``tables`` counts the rows by table, and there is no ``dataset``: strategies are prepared from daily bars.
     """
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, null=True, related_name="import_runs")
@@ -77,6 +78,7 @@ class ImportRun(models.Model):
     unchanged = models.PositiveBigIntegerField(default=0)
     errors = models.JSONField(default=list, encoder=DjangoJSONEncoder)
     quality = models.JSONField(default=list, encoder=DjangoJSONEncoder)
+    tables = models.JSONField(default=dict, blank=True)
     reason = models.TextField(blank=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     actor_name = models.CharField(max_length=160)

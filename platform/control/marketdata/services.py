@@ -19,7 +19,10 @@ from control.marketdata.models import Dataset, ImportRun, ImportState, Instrumen
 from engine.dates import as_date
 from engine.errors import BadInput
 from engine.history import Appended, DatasetDescription, DatasetMeta, open_history
-from engine.history.ingest import Ingested, read_bars
+from engine.history.comparison import disagreements
+from engine.history.ingest import Ingested
+from engine.history.quality import Finding
+from engine.ingestion import is_ticks, load_ticks, read_daily
 
 OPERATOR = "operator"  # whoever has the host's command line; the database is theirs anyway
 MOST_PROBLEMS = 20
@@ -43,8 +46,13 @@ def dataset_import(
     replace: bool = False,
     skip_bad_rows: bool = False,
     file_name: str = "",
+    day: int | None = None,
+    compare: str = "",
 ) -> ImportRun:
-    """Import a csv or Parquet file of daily prices (see ``engine.history.ingest``) into ``dataset``.
+    """Import a file of daily prices (``engine.history.ingest``), or of ticks or corporate actions
+    (``engine.ingestion``), into ``dataset``.
+
+    ``day`` (yyyymmdd) is for files that do not say theirs. Daily prices are compared with dataset ``compare``.
 
     ``actor`` is a user with ``marketdata.import_dataset``, or ``OPERATOR``. Importing a file again changes nothing.
     Raises ``PermissionDenied`` and ``ImportRefused``.
@@ -53,11 +61,13 @@ def dataset_import(
         require(actor, "marketdata.import_dataset")
     run = _started(actor, dataset, file_name or Path(path).name)
     try:
-        ingested = read_bars(path)
+        if is_ticks(Path(path)):
+            return _import_ticks(run, Path(path), day)
+        ingested = read_daily(Path(path))
         run.sha256 = ingested.sha256
         run.rejected = ingested.rejected
         run.errors = msgspec.to_builtins(ingested.errors)
-        run.quality = msgspec.to_builtins(ingested.quality)
+        run.quality = msgspec.to_builtins([*ingested.quality, *_disagreements(ingested, compare)])
         _acceptable(ingested, skip_bad_rows)
         return _import(run, ingested, description, replace)
     except BadInput as cause:
@@ -82,6 +92,33 @@ def _acceptable(ingested: Ingested, skip_bad_rows: bool) -> None:
         raise BadInput("bad_rows", where, first.reason, "rows without faults; --skip-bad-rows imports the others")
     if not ingested.bars.num_rows:
         raise BadInput("empty", "file", "no bar that can be used", "at least one row with a date, a symbol and a close")
+
+
+def _disagreements(ingested: Ingested, other: str) -> list[Finding]:
+    if not other:
+        return []
+    bars = open_history(settings.HISTORY_ROOT).bars(other)
+    return disagreements(ingested.bars, bars.sort_by([("symbol", "ascending"), ("date", "ascending")]), other)
+
+
+@transaction.atomic
+def _import_ticks(run: ImportRun, path: Path, day: int | None) -> ImportRun:
+    """As ``_import``: rows first, then their run; a second import of the file adds nothing."""
+    _one_at_a_time(run.dataset_name)
+    loaded = load_ticks(open_history(settings.HISTORY_ROOT), run.dataset_name, path, day)
+    run.sha256, run.tables, run.quality = loaded.sha256, loaded.tables, msgspec.to_builtins(loaded.quality)
+    run.accepted, run.added = sum(loaded.tables.values()), loaded.added
+    run.unchanged = run.accepted - run.added
+    run.state = ImportState.IMPORTED if run.added else ImportState.UNCHANGED
+    run.save()
+    detail = {"dataset": run.dataset_name, "file": run.file_name, "sha256": run.sha256, "form": loaded.form}
+    record(
+        actor=run.actor or run.actor_name,
+        action="dataset.import_ticks",
+        target=run,
+        detail={**detail, "state": run.state, "tables": run.tables, "added": run.added},
+    )
+    return run
 
 
 @transaction.atomic

@@ -1,13 +1,30 @@
-"""Every store that the contract tests run against."""
+"""Every store that the contract tests run against: embedded, kdb+ through its double, and a real q at ``KDB_URL``."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.history import History, open_history
+from engine.history.kdb import KdbHistory
+from kdb_double.functions import Reference
+from kdb_double.server import KdbDouble
+
+REAL = os.environ.get("KDB_URL_OF_TESTS", "")  # tests/conftest.py takes it out of KDB_URL
 
 
-@pytest.fixture(params=["embedded"])
-def history(request: pytest.FixtureRequest, tmp_path: Path) -> History:
-    """An empty store."""
-    return open_history(tmp_path)
+@pytest.fixture(params=["embedded", "kdb double", *(["kdb"] if REAL else [])])
+def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
+    """An empty store. A real q has to be started empty, with ``-test 1``: see deploy/kdb/README.md."""
+    if request.param == "embedded":
+        yield open_history(tmp_path)
+    elif request.param == "kdb":
+        store = KdbHistory(REAL)
+        store._call(".hg.reset", None)
+        yield store
+    else:
+        with KdbDouble(Reference().functions()) as double:
+            store = KdbHistory(double.url)
+            yield store
+            store.close()

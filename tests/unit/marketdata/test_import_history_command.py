@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError
 
+from control.audit.models import AuditRow
 from control.marketdata.models import Dataset
+from engine.errors import BadInput
 from engine.history import open_history
 
 pytestmark = pytest.mark.django_db
@@ -126,3 +130,73 @@ def test_the_505_symbol_panel_is_usable_as_it_is(run, shared_data: Path) -> None
     assert (code, answer["accepted"], answer["rejected"]) == (0, 619_040, 0)
     assert {"missing_open", "high_below_low", "zero_volume", "jump"} <= {entry["kind"] for entry in answer["quality"]}
     assert Dataset.objects.get(name="sp500_505").symbol_count == 505
+
+
+TICKS = {"20131007_ibm_Trade_Tick.csv": "34200000,1815200,283,P,1,0\n34200001,1815300,20,N,20000020,0\n"}
+
+
+def archive(tmp_path: Path, members: dict[str, str], name: str) -> Path:
+    with ZipFile(tmp_path / name, "w") as file:
+        for member, content in members.items():
+            file.writestr(member, content)
+    return tmp_path / name
+
+
+def test_ticks_become_rows_once_and_leave_a_run_and_an_audit_row(run, tmp_path: Path, store: Path) -> None:  # type: ignore[no-untyped-def]
+    path = archive(tmp_path, TICKS, "20131007_trade.zip")
+    code, answer = run(path, "--dataset", "ibm")
+    assert (code, answer["state"], answer["accepted"], answer["tables"]) == (0, "imported", 2, {"trade": 2})
+    assert open_history(store).rows("ibm", "trade")["price"].to_pylist() == [1815200, 1815300]
+    again = run(path, "--dataset", "ibm")[1]
+    assert (again["state"], again["added"], again["unchanged"]) == ("unchanged", 0, 2)
+    assert open_history(store).rows("ibm", "trade").num_rows == 2
+    assert AuditRow.objects.filter(action="dataset.import_ticks").count() == 2
+    assert not Dataset.objects.exists(), "strategies are prepared from daily bars"
+
+
+def test_another_file_of_the_same_symbol_and_time_changes_nothing(run, tmp_path: Path, store: Path) -> None:  # type: ignore[no-untyped-def]
+    run(archive(tmp_path, TICKS, "a.zip"), "--dataset", "ibm")
+    changed = {name: text.replace("1815200", "1815100") for name, text in TICKS.items()}
+    code, answer = run(archive(tmp_path, changed, "b.zip"), "--dataset", "ibm")
+    assert (code, answer["error"]["code"], answer["state"]) == (2, "overlap", "refused")
+    assert open_history(store).rows("ibm", "trade").num_rows == 2
+
+
+def test_a_tick_file_with_a_fault_at_its_end_leaves_nothing(run, tmp_path: Path, store: Path) -> None:  # type: ignore[no-untyped-def]
+    [name] = TICKS
+    code, answer = run(archive(tmp_path, {name: TICKS[name] + "34200002,x,1,P,1,0\n"}, "a.zip"), "--dataset", "ibm")
+    assert (code, answer["state"], answer["accepted"]) == (2, "refused", 0)
+    with pytest.raises(BadInput, match="unknown_dataset"):
+        open_history(store).rows("ibm", "trade")
+
+
+def test_a_lean_daily_archive_is_a_dataset_of_daily_bars(run, tmp_path: Path, store: Path) -> None:  # type: ignore[no-untyped-def]
+    path = archive(tmp_path, {"ibm.csv": "19980102 00:00,1045000,1057500,1040600,1057500,2563200\n"}, "ibm.zip")
+    code, answer = run(path)
+    assert (code, answer["dataset"], answer["accepted"]) == (0, "ibm", 1)
+    [bar] = open_history(store).bars("ibm").to_pylist()
+    assert (bar["date"], bar["symbol"], bar["open"], bar["volume"]) == (19980102, "IBM", 1045000, 2563200)
+
+
+def test_corporate_actions_are_events_of_their_day_and_change_no_price(run, tmp_path: Path, store: Path) -> None:  # type: ignore[no-untyped-def]
+    text = (
+        "date,symbol,action,numerator,denominator,amount\n2014-06-09,AAPL,split,7,1,\n2014-05-08,AAPL,dividend,,,3.29\n"
+    )
+    code, answer = run(write(tmp_path, text, "actions.csv"), "--dataset", "us")
+    assert (code, answer["tables"]) == (0, {"corporate_action": 2})
+    dividend, split = open_history(store).rows("us", "corporate_action").to_pylist()
+    assert (dividend["code"], dividend["amount"]) == (2, 32_900)
+    assert (split["code"], split["numerator"], split["denominator"]) == (1, 7, 1)
+    assert split["time"] == np.datetime64("2014-06-09T04:00", "ns").astype(int)
+    wrong = text.replace("split,7,1,", "split,0,1,")
+    code, answer = run(write(tmp_path, wrong, "wrong.csv"), "--dataset", "other")
+    assert (code, answer["error"]["code"]) == (2, "bad_row")
+
+
+def test_a_file_is_compared_with_another_source(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    run(write(tmp_path, LONG, "first.csv"))
+    other = LONG.replace("45.08,", "45.99,").replace("45.35", "46.35")
+    answer = run(write(tmp_path, other, "second.csv"), "--compare", "first")[1]
+    told = [one for one in answer["quality"] if one["kind"] == "disagreement"]
+    assert [(one["symbol"], one["date"]) for one in told] == [("A", 20130208), ("A", 20130208)]
+    assert "close 45.99, in first 45.08; on 1 of 2 common days" in {one["detail"] for one in told}
