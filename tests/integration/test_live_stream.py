@@ -143,6 +143,7 @@ async def test_the_page_starts_from_what_is_stored_and_the_newest_telemetry(
         "orders": [],
         "signals": [{"ts": opening + 1, "pair": "KO/PEP", "z": 2.5, "spread": 0.01, "hedge_ratio": 1.5, "stance": -1}],
         "rejects": [],
+        "schedules": [],
         "engine": {},
     }
 

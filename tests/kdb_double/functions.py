@@ -44,7 +44,14 @@ class Reference:
             ".hg.dailyMeta": self.daily_meta,
             ".hg.dailyRows": self.daily_rows,
             ".hg.dailyPut": self.daily_put,
+            ".hg.reset": self.reset,
         }
+
+    def reset(self, _: None) -> None:
+        """Forget everything, as the q function does for a server that was started for tests."""
+        self.stored.clear()
+        self.positions.clear()
+        self.daily.clear()
 
     # ---- rows
 

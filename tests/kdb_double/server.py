@@ -1,17 +1,20 @@
 """Connections of the double: handshake, messages to named functions, results and errors back."""
 
-import multiprocessing
+import os
 import socket
 import socketserver
 import struct
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from kdb_double.wire import RESPONSE, SYNC, QError, encode, message, parse
 
+TESTS = Path(__file__).resolve().parents[1]
 USER, PASSWORD = "desk", "a password"
 CAPABILITY = 3  # compression, timestamp, timespan, UUID (code.kx.com/q/basics/ipc: handshake)
 Function = Callable[..., Any]
@@ -21,38 +24,48 @@ class KdbDouble:
     """A server on 127.0.0.1 that answers named functions and nothing else, as ``deploy/kdb/access.q`` does.
 
     It is a process of its own: PyKX holds the GIL while it waits, so a thread beside it could never answer.
-    ``compressed`` makes it answer as to another host.
+    ``functions`` names a set of ``kdb_double.__main__``; ``compressed`` makes it answer as to another host.
     """
 
-    def __init__(self, functions: dict[str, Function], *, compressed: bool = False) -> None:
-        self.functions, self.compressed = functions, compressed
-        self.lock = threading.Lock()  # q answers one message after another
+    def __init__(self, functions: str = "reference", *, compressed: bool = False) -> None:
+        self._command = [sys.executable, "-m", "kdb_double", functions, *(["--compressed"] if compressed else [])]
 
     def __enter__(self) -> "KdbDouble":
-        here, there = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=self._run, args=(there,), daemon=True)
-        self._process.start()
-        self.port = here.recv()
+        paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}, text=True
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.communicate()
 
     @property
     def url(self) -> str:
         return f"kdb://{USER}:{PASSWORD}@127.0.0.1:{self.port}"
 
-    def _run(self, ready: Connection) -> None:
-        double = self
+
+class Server:
+    """What runs in that process."""
+
+    def __init__(self, functions: dict[str, Function], compressed: bool) -> None:
+        self.functions, self.compressed = functions, compressed
+        self.lock = threading.Lock()  # q answers one message after another
+
+    def run(self) -> None:
+        """Say the port on stdout, then serve until killed."""
+        served = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                double.serve(self.request)
+                served.serve(self.request)
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        ready.send(server.server_address[1])
+        print(server.server_address[1], flush=True)
         server.serve_forever()
 
     def serve(self, connection: socket.socket) -> None:

@@ -3,9 +3,7 @@
 The vectors were made by ``pykx.serialize`` of PyKX 4.2.0 on 2026-11-25; the tests beside them ask the PyKX at hand.
 """
 
-import os
 import socket
-import time
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,8 @@ from engine.errors import BadInput
 from engine.history import open_history
 from engine.history.kdb_connection import HistoryUnavailable, KdbConnection, parse_url, pykx
 from kdb_double import wire
-from kdb_double.functions import Reference
 from kdb_double.server import PASSWORD, USER, KdbDouble
-from kdb_double.wire import QError, Symbol, Symbols
+from kdb_double.wire import Symbol, Symbols
 
 VECTORS: list[tuple[Any, str]] = [
     (1, "0100000011000000f90100000000000000"),
@@ -91,7 +88,7 @@ def test_bytes_that_are_no_object_are_refused(content: bytes) -> None:
 
 
 def test_a_message_of_q_text_or_of_another_function_is_refused() -> None:
-    with KdbDouble(Reference().functions()) as double:
+    with KdbDouble() as double:
         call = KdbConnection(double.url)
         for asked in ("1+1", ".hg.nothing", "select from trade"):
             with pytest.raises(HistoryUnavailable, match="not_allowed"):
@@ -99,13 +96,7 @@ def test_a_message_of_q_text_or_of_another_function_is_refused() -> None:
 
 
 def test_large_answers_come_compressed_and_an_asynchronous_message_gets_no_answer() -> None:
-    heard: list[int] = []
-    functions = {
-        ".t.zeros": lambda count: {"n": np.zeros(count, np.int64)},
-        ".t.hear": lambda value: heard.append(value),
-        ".t.heard": lambda _: np.array(heard, np.int64),
-    }
-    with KdbDouble(functions, compressed=True) as double:
+    with KdbDouble("small", compressed=True) as double:
         call = KdbConnection(double.url)
         assert call(".t.zeros", 20_000).pa().num_rows == 20_000
         _, connection = call._connected()
@@ -114,7 +105,7 @@ def test_large_answers_come_compressed_and_an_asynchronous_message_gets_no_answe
 
 
 def test_a_double_of_the_handshake_answers_one_byte_or_closes() -> None:
-    with KdbDouble({}) as double:
+    with KdbDouble("small") as double:
         for greeting, answer in ((f"{USER}:{PASSWORD}\x06\0", b"\x03"), (f"{USER}:wrong\x03\0", b"")):
             with socket.create_connection(("127.0.0.1", double.port), 5) as client:
                 client.sendall(greeting.encode())
@@ -122,7 +113,7 @@ def test_a_double_of_the_handshake_answers_one_byte_or_closes() -> None:
 
 
 def test_wrong_credentials_and_a_server_that_is_not_there_are_told_without_the_password() -> None:
-    with KdbDouble({}) as double:
+    with KdbDouble("small") as double:
         wrong = double.url.replace(PASSWORD, "secret")
         with pytest.raises(HistoryUnavailable, match="Authentication") as refused:
             KdbConnection(wrong)(".hg.days")
@@ -132,30 +123,22 @@ def test_wrong_credentials_and_a_server_that_is_not_there_are_told_without_the_p
 
 
 def test_a_connection_that_broke_is_opened_anew_at_the_next_call() -> None:
-    def die() -> None:
-        os._exit(1)
-
-    with KdbDouble({".t.one": lambda _: 1, ".t.die": lambda _: die()}) as double:
+    with KdbDouble("small") as double, KdbDouble("small") as other:
         call = KdbConnection(double.url)
-        assert call(".t.one", None).py() == 1
+        process = call(".t.process", None).py()
         with pytest.raises(HistoryUnavailable):
             call(".t.die", None)
-        with KdbDouble({".t.one": lambda _: 2}) as again:
-            call.address = parse_url(again.url)
-            assert call(".t.one", None).py() == 2
+        call.address = parse_url(other.url)
+        assert call(".t.process", None).py() != process
 
 
 def test_an_answer_that_never_comes_ends_in_an_error() -> None:
-    slow = KdbDouble({".t.wait": lambda _: time.sleep(60)})
-    with slow as double, pytest.raises(HistoryUnavailable, match="no answer in 0.5 s"):
+    with KdbDouble("small") as double, pytest.raises(HistoryUnavailable, match="no answer in 0.5 s"):
         KdbConnection(double.url, timeout=0.5)(".t.wait", None)
 
 
 def test_what_a_function_signals_arrives_as_the_same_refusal_as_from_the_embedded_store() -> None:
-    def signal(_: None) -> None:
-        raise QError("unknown_dataset e: one of: d")
-
-    with KdbDouble({".t.signal": signal}) as double, pytest.raises(BadInput) as refused:
+    with KdbDouble("small") as double, pytest.raises(BadInput) as refused:
         KdbConnection(double.url)(".t.signal", None)
     assert (refused.value.code, refused.value.value, refused.value.expected) == ("unknown_dataset", "e", "one of: d")
 
@@ -172,7 +155,7 @@ def test_an_address_gives_host_port_and_decoded_credentials() -> None:
 
 
 def test_kdb_url_chooses_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    with KdbDouble(Reference().functions()) as double:
+    with KdbDouble() as double:
         monkeypatch.setenv("KDB_URL", double.url)
         assert open_history(tmp_path).datasets() == []
         assert type(open_history(tmp_path)).__name__ == "KdbHistory"

@@ -1,7 +1,6 @@
 """The embedded store's parts of rows: merging, readers beside a writer, what a kill and a lost machine leave."""
 
 import multiprocessing
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,15 +61,14 @@ def test_a_closed_day_is_one_part_with_a_row_group_where_a_symbol_is_large(
 
 
 def _write(root: Path, batches: int) -> None:
+    day_parts.FAN = 5  # merges all the time
     for number in range(batches):
         append(root, number)
-    os._exit(0)
 
 
-def test_readers_beside_a_writer_always_see_whole_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(day_parts, "FAN", 5)  # merges all the time
+def test_readers_beside_a_writer_always_see_whole_batches(tmp_path: Path) -> None:
     append(tmp_path, 0)
-    writer = multiprocessing.get_context("fork").Process(target=_write, args=(tmp_path, 60))
+    writer = multiprocessing.get_context("spawn").Process(target=_write, args=(tmp_path, 60))
     writer.start()
     looks = 0
     while writer.is_alive() or not looks:
@@ -79,6 +77,7 @@ def test_readers_beside_a_writer_always_see_whole_batches(tmp_path: Path, monkey
         assert len(found) % 3 == 0
         looks += 1
     writer.join()
+    assert writer.exitcode == 0
     assert prices(tmp_path) == list(range(1, 181))
 
 
