@@ -121,3 +121,11 @@ def test_an_engine_of_one_venue_says_the_ports_of_its_lines(config):
     content["venues"][0]["itch_bind_b"] = "127.0.0.1:0"
     config.write_text(json.dumps(content))
     assert ports_by_venue(load_config(config), [1, 2]) == {"ports": {"itch": 1, "itch_b": 2}}
+
+
+def test_without_a_configuration_the_engine_of_make_run_is_meant(tmp_path, monkeypatch, config, told):
+    (tmp_path / "config").mkdir()
+    config.rename(tmp_path / "config" / "engine.json")
+    monkeypatch.setenv("HELIOGRAPH_VAR", str(tmp_path))
+    assert main(["reenable", "--level", "firm", "--person", "7"]) == 0
+    assert told[0]["command"] == Command.REENABLE
