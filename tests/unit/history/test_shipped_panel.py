@@ -1,6 +1,7 @@
 """The panel of 20 components that the product ships with."""
 
 import gzip
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,9 +10,13 @@ from engine.history.ingest import read_bars
 from engine.history.panel import PANEL, PANEL_DATASET, skfolio_panel_path
 
 
-def test_the_panel_is_found_without_importing_its_package() -> None:
-    assert skfolio_panel_path().is_file()
-    assert "skfolio" not in sys.modules
+def test_the_panel_is_found_without_importing_its_package(root: Path) -> None:
+    script = (
+        "import sys; from engine.history.panel import skfolio_panel_path\n"
+        "print(skfolio_panel_path().is_file(), 'skfolio' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_the_stored_panel_equals_the_file_cell_by_cell(tmp_path: Path) -> None:
