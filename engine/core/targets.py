@@ -78,12 +78,12 @@ def _work_target(state, out, strategy, instrument):
     if state.venue_count > 1:
         work_routed(state, out, strategy, instrument, wanted, level)
         return
+    if parent.retry_at and state.now >= parent.retry_at:
+        parent.refused = parent.retry_at = 0
     market = state.market[instrument]
     if parent.child:
         _review_child(state, out, parent, market, wanted, at_once)
         return
-    if parent.retry_at and state.now >= parent.retry_at:
-        parent.refused = parent.retry_at = 0
     if wanted == 0:
         end_schedule(state, out, strategy, instrument)
     if wanted == 0 or parent.refused or (parent.id == 0 and not at_once):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from engine import uncollected
-from engine.core.events import EVENT, BlobType, Command, Kind, command_event, timer_event
+from engine.core.events import BlobType, Command, Kind, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
 from engine.live.config import Config, load_account, load_config
@@ -41,6 +41,7 @@ from engine.live.person_commands import (
     take_person_command,
     unacknowledged,
 )
+from engine.live.pipeline import joined
 from engine.live.python_strategies import PythonStrategies
 from engine.live.snapshot_writer import SnapshotWriter
 from engine.live.startup import load_settings, lock_core, open_pipeline
@@ -257,9 +258,7 @@ class Core:
         while len(orders):
             now, ts = self._clocks.monotonic_ns(), self._now()
             refused = [event for venue in self.venues for event in venue.orders.send(orders, now, ts)]
-            orders = np.empty(0, EVENT)
-            for event in refused:
-                orders = self.pipeline.take(event)
+            orders = joined([self.pipeline.take(event) for event in refused])
 
     def _send_bytes(self) -> None:
         for venue in self.venues:

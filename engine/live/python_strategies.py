@@ -305,7 +305,7 @@ def _check_records(records: np.ndarray, instruments: int) -> None:
     named = (records["instrument"] >= 0) & (records["instrument"] < instruments)
     signals = kinds == WANTED[-1]
     whole = np.isin(kinds, WANTED) & (named | (signals & (records["instrument"] == -1)))
-    whole &= ~targets | (np.abs(records["target"]) <= MOST_SHARES)
+    whole &= ~targets | ((records["target"] >= -MOST_SHARES) & (records["target"] <= MOST_SHARES))
     if not whole.all():
         bad = records[~whole][0]
         shown = f"kind {bad['kind']}, instrument {bad['instrument']}, target {bad['target']}"

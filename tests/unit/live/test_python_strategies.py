@@ -173,6 +173,7 @@ def test_a_silent_process_is_given_up(world):
         (Kind.TARGET, -1, 1),
         (Kind.TARGET, 2, 1),
         (Kind.TARGET, 0, 1 << 41),
+        (Kind.TARGET, 0, -1 << 63),  # has no absolute value
         (Kind.LEG, 2, 1),
     ],
 )
