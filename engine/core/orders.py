@@ -158,7 +158,7 @@ ORDER = in_lines(
         ("venue", "<i2"),
         ("action", "<i2"),  # router_records.Action
         ("immediate", "<i2"),  # 1: the venue ends what it cannot execute at once
-        ("unanswered", "<i2"),  # 1 while its venue has said nothing of it
+        ("unanswered", "<i2"),  # 1 while its venue has said nothing of it since it was sent something of it
     ]
 )
 
