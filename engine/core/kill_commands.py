@@ -16,6 +16,7 @@ from engine.core.kill import (
 from engine.core.mass_cancels import cancel_in_one, wait_for_mass_cancels
 from engine.core.orders import is_open, leaves
 from engine.core.outputs import emit, emit_anomaly
+from engine.core.parents import forget_refusals
 from engine.core.routing import level_to_work
 from engine.core.sending import cancel_order
 from engine.core.state import SWEEP, Anomaly
@@ -90,7 +91,7 @@ def _ask_again(state):
     for strategy in range(len(state.slots)):
         for instrument in range(state.instruments):
             if level_to_work(state, strategy, instrument) == FLATTEN:
-                state.parents[strategy, instrument].refused = 0
+                forget_refusals(state.parents[strategy, instrument])
 
 
 @njit(cache=True)

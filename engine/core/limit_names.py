@@ -46,7 +46,7 @@ class Limit(IntEnum):
     VENUE = 23  # value: the level's venues as bits, order_value the venue
     HOURS = 24  # value: the end of the level's hours, order_value the time, both ns after the opening
     CROSSED_MARKET = 25  # value: the ask, order_value the bid
-    SELF_TRADE = 26  # value: the price of an own order that it would meet
+    SELF_TRADE = 26  # value: the price of an own order that it would meet at its venue
     PRICE_TEST = 27  # Regulation SHO, Rule 201: a short sale at or below the best bid; value: the bid
     LOCATE = 28  # shares located for the day
 
@@ -56,6 +56,7 @@ MEASURED = int(Limit.EXECUTIONS)
 # What passes by itself, so that the same order may be tried again later; every other refusal stands.
 PASSING = frozenset(
     {
+        Limit.BUNDLE,
         Limit.QUOTE_AGE,
         Limit.CLOCK_SKEW,
         Limit.DUPLICATE_ORDERS,

@@ -49,7 +49,7 @@ def check_order(state, strategy, instrument, side, qty, price, venue):
     reduces = worst_position(own, side, qty) <= 0
     sized = 0 < qty <= MOST and 0 < price <= MOST
     measured = _measure_order(state, strategy, instrument, side, qty, price, sized, reduces)
-    if not state.bundle.valid_from <= state.now <= state.bundle.valid_until:
+    if not _has_bundle(state):
         if not reduces:
             return BUNDLE, FIRM, state.bundle.valid_until, state.now
         for limit in range(ORDER_QTY, COLLAR_FAR_TOUCH + 1):
@@ -76,7 +76,28 @@ def check_order(state, strategy, instrument, side, qty, price, venue):
                 return _first_beyond(state, entry, measured, at_level, level)
             if not reduces and not _permits(entry, instrument, venue, since_open):
                 return _not_permitted(entry, instrument, level, venue, since_open)
-    return _check_conditions(state, instrument, side, qty, price, reduces)
+    return _check_conditions(state, instrument, side, qty, price, venue, reduces)
+
+
+@njit(cache=True, inline="always")
+def _has_bundle(state):
+    return state.bundle.valid_from <= state.now <= state.bundle.valid_until
+
+
+@njit(cache=True)
+def shares_in_one_order(state, strategy, instrument, side, qty, price):
+    """How many of ``qty`` shares one order at up to ``price`` may ask for by size and notional, where all of them only
+    reduce: the rest follows it. All of them where they add risk, or limits let none pass: that refusal is told."""
+    if worst_position(state.positions[strategy, instrument], side, qty) > 0:
+        return qty
+    most, notional = FLOOR_QTY, FLOOR_NOTIONAL
+    if _has_bundle(state):
+        most, notional = MOST, BEYOND
+        for level in range(LEVELS):
+            entry = state.levels[level_row(state, strategy, instrument, level)]
+            most, notional = min(most, entry.limit[ORDER_QTY]), min(notional, entry.limit[ORDER_NOTIONAL])
+    most = min(most, notional // max(price, 1))
+    return min(qty, most) if most > 0 else qty
 
 
 @njit(cache=True, inline="always")
@@ -196,7 +217,7 @@ def _not_permitted(entry, instrument, level, venue, since_open):
 
 
 @njit(cache=True, inline="always")
-def _check_conditions(state, instrument, side, qty, price, reduces):
+def _check_conditions(state, instrument, side, qty, price, venue, reduces):
     """What holds for the security and the market whatever the level."""
     market = state.market[instrument]
     security = state.securities[instrument]
@@ -208,7 +229,7 @@ def _check_conditions(state, instrument, side, qty, price, reduces):
     firm = state.holdings[0, instrument]
     if side > 0:
         if firm.working_sell and price >= security.own_ask:
-            return _check_own_orders(state, instrument, side, price)
+            return _check_own_orders(state, instrument, side, price, venue)
         return NONE, 0, 0, 0
     if sale_mark(state, instrument, side, qty, price) != LONG:
         if security.price_test and price <= market.bid:
@@ -216,25 +237,28 @@ def _check_conditions(state, instrument, side, qty, price, reduces):
         if security.located + qty > security.locate:
             return LOCATE, SYMBOL, security.locate, security.located + qty
     if firm.working_buy and price <= security.own_bid:
-        return _check_own_orders(state, instrument, side, price)
+        return _check_own_orders(state, instrument, side, price, venue)
     return NONE, 0, 0, 0
 
 
 @njit(cache=True)
-def _check_own_orders(state, instrument, side, price):
-    """``own_bid`` and ``own_ask`` are bounds: this looks at the orders themselves, and tightens the bound."""
-    best = 0
+def _check_own_orders(state, instrument, side, price, venue):
+    """``own_bid`` and ``own_ask`` are bounds over all venues: this looks at the orders themselves, and tightens the
+    bound. Only those at ``venue`` can be met there."""
+    best = there = 0
     for slot in range(len(state.orders)):
         order = state.orders[slot]
         if order.instrument == instrument and order.side == -side and is_open(order):
             best = order.price if best == 0 or (best - order.price) * side > 0 else best
+            if order.venue == venue and (there == 0 or (there - order.price) * side > 0):
+                there = order.price
     security = state.securities[instrument]
     if side > 0:
         security.own_ask = best
     else:
         security.own_bid = best
-    if best and (price - best) * side >= 0:
-        return SELF_TRADE, FIRM, best, price
+    if there and (price - there) * side >= 0:
+        return SELF_TRADE, FIRM, there, price
     return NONE, 0, 0, 0
 
 

@@ -13,6 +13,7 @@ from engine.core.consolidated import consolidate, consolidate_all, forget_quotes
 from engine.core.events import Flag, Kind, Session, TradingStatus
 from engine.core.exposure import mark_price, remark_all
 from engine.core.outputs import emit, emit_anomaly
+from engine.core.parents import forget_refusals
 from engine.core.scheduling import end_all_schedules
 from engine.core.state import Anomaly, Phase
 
@@ -233,8 +234,7 @@ def _ask_again(state):
     for strategy in range(len(state.slots)):
         if state.slots[strategy].state:
             for instrument in range(state.instruments):
-                parent = state.parents[strategy, instrument]
-                parent.refused = parent.left_out = 0
+                forget_refusals(state.parents[strategy, instrument])
 
 
 @njit(cache=True)

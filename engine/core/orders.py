@@ -160,7 +160,7 @@ ORDER = in_lines(
         ("venue", "<i2"),
         ("action", "<i2"),  # router_records.Action
         ("immediate", "<i2"),  # 1: the venue ends what it cannot execute at once
-        ("unanswered", "<i2"),  # 1 while its venue has said nothing of it
+        ("unanswered", "<i2"),  # 1 while its venue has said nothing of it since it was sent something of it
         ("known", "<i2"),  # to its venue: NOT_YET, KNOWN, or MISSING after a login
     ]
 )

@@ -30,6 +30,12 @@ PARENT = in_lines(
 )
 
 
+@njit(cache=True, inline="always")
+def forget_refusals(parent):
+    """What was refused may be asked for again, at every venue."""
+    parent.refused = parent.retry_at = parent.left_out = 0
+
+
 @njit(cache=True)
 def drop_schedule(state, parent):
     """The parent is not worked by its schedule any more; a new one begins with what is wanted next."""
@@ -50,10 +56,10 @@ def set_target(state, strategy, instrument, target):
     state.next_parent += 1
     parent.qty = target - state.positions[strategy, instrument].position
     parent.filled = 0
-    parent.refused = parent.retry_at = 0
+    forget_refusals(parent)
     parent.arrival_price = mark_price(state.market[instrument])
     parent.began = state.now
-    parent.limit = parent.limit_until = parent.tried = parent.left_out = 0
+    parent.limit = parent.limit_until = parent.tried = 0
 
 
 @njit(cache=True)

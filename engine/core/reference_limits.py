@@ -68,7 +68,8 @@ class ReferenceLimits:
         self.state = state
         self.under, self.here, self.totals = cache(self._under), cache(self._here), cache(self._totals)
         is_open = np.isin(state["orders"]["state"], list(OPEN_STATES))
-        self._open = [(int(row["instrument"]), int(row["side"]), int(row["price"])) for row in state["orders"][is_open]]
+        where = ("instrument", "venue", "side", "price")
+        self._open = [tuple(int(row[name]) for name in where) for row in state["orders"][is_open]]
 
     @cached_property
     def holdings(self) -> list[Holding]:
@@ -130,7 +131,7 @@ class ReferenceLimits:
             for limit, most in floor.items():
                 if order[limit] > most:
                     return limit, Level.FIRM, most, order[limit]
-            return self._conditions(instrument, side, qty, price, reduces)
+            return self._conditions(instrument, venue, side, qty, price, reduces)
         for level in Level:
             values = order | self._level_values(level, strategy, instrument, side, qty, price, reduces)
             entry = self.row(level, strategy, instrument)
@@ -140,7 +141,7 @@ class ReferenceLimits:
                     return limit, level, max(most, 0), values[limit]
             if not reduces and (refused := self._permission(entry, level, instrument, venue)):
                 return refused
-        return self._conditions(instrument, side, qty, price, reduces)
+        return self._conditions(instrument, venue, side, qty, price, reduces)
 
     def _here(self, level: Level, strategy: int, instrument: int) -> list[Holding]:
         """Of them, those in the order's instrument."""
@@ -226,7 +227,7 @@ class ReferenceLimits:
             return Limit.HOURS, level, int(entry["hours_until"]), since_open
         return None
 
-    def _conditions(self, instrument: int, side: int, qty: int, price: int, reduces: bool) -> Answer:
+    def _conditions(self, instrument: int, venue: int, side: int, qty: int, price: int, reduces: bool) -> Answer:
         market, security = self.state["market"][instrument], self.state["securities"][instrument]
         bid, ask = int(market["bid"]), int(market["ask"])
         if not reduces and security["restricted"]:
@@ -238,7 +239,7 @@ class ReferenceLimits:
                 return Limit.PRICE_TEST, Level.SYMBOL, bid, price
             if security["located"] + qty > security["locate"]:
                 return Limit.LOCATE, Level.SYMBOL, int(security["locate"]), int(security["located"]) + qty
-        meeting = [at for where, on, at in self._open if where == instrument and on == -side]
+        meeting = [at for what, where, on, at in self._open if (what, where, on) == (instrument, venue, -side)]
         best = (min(meeting) if side > 0 else max(meeting)) if meeting else 0
         if meeting and (price - best) * side >= 0:
             return Limit.SELF_TRADE, Level.FIRM, best, price

@@ -1,6 +1,7 @@
 """What the venue reports of our orders, and what it does to orders, holds and positions."""
 
 from engine.core.activity import count_execution, return_locate
+from engine.core.answers import forget_answer, note_answer
 from engine.core.breaks import open_break
 from engine.core.compiled import njit
 from engine.core.events import Break, Kind, Restatement
@@ -22,9 +23,9 @@ from engine.core.orders import (
     order_by_id,
 )
 from engine.core.outputs import emit, emit_anomaly, emit_position, set_strategy_state
-from engine.core.parents import add_child, drop_child
+from engine.core.parents import add_child, drop_child, forget_refusals
 from engine.core.positions import EXECUTED, UNDONE, book_at_fee, fee_a_share
-from engine.core.routing import learn, note_answer, note_reject
+from engine.core.routing import learn, note_reject
 from engine.core.sending import cancel_order
 from engine.core.state import Anomaly, StrategyState
 from engine.core.strangers import cancel_strangers, on_stranger
@@ -272,6 +273,7 @@ def _close(state, out, order, reason):
     hold_for(state, order, 0)
     return_locate(state, order.instrument, leaves(order), order.mark)
     drop_child(state, order)
+    forget_answer(state, order)
     learn(state, order)
     record = emit(state, out, ORDER_DONE, order.instrument, order.side, order.strategy)
     record.venue = order.venue
@@ -341,11 +343,12 @@ def on_order_session(state, out, event):
         order = state.orders[slot]
         if not is_open(order) or order.venue != event.venue:
             continue
+        order.unanswered = 0  # by the session that was lost
         unheard = order.known == NOT_YET and (order.state == PENDING_NEW or order.state == PENDING_CANCEL)
         if order.order_id >= event.ref and unheard:
             cancelled = order.state == PENDING_CANCEL
             _end(state, out, order, REPORT_CANCELED if cancelled else REPORT_REJECTED, event.kind, 0)
-            state.parents[order.strategy, order.instrument].refused = 0
+            forget_refusals(state.parents[order.strategy, order.instrument])
             continue
         order.known = MISSING if order.order_id >= event.ref else KNOWN
         if order.known == MISSING:

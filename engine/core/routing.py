@@ -15,6 +15,7 @@ kill covers. Nothing of it is protected then (Regulation NMS rule 611(b)(1), "se
 """
 
 from engine.core import books
+from engine.core.answers import answers
 from engine.core.capacities import MARKETS
 from engine.core.compiled import njit
 from engine.core.events import PEGGED, POST_ONLY, Kind, TimeInForce
@@ -22,25 +23,20 @@ from engine.core.exposure import LEVELS as LIMIT_LEVELS
 from engine.core.exposure import level_row
 from engine.core.kill import ARMED, DISCONNECT, kill_level
 from engine.core.kill import FLATTEN as KILL_FLATTEN
-from engine.core.orders import (
-    LIVE,
-    PARTIALLY_FILLED,
-    SUSPENDED,
-    OrderState,
-    leaves,
-    order_by_id,
-)
+from engine.core.limits import shares_in_one_order
+from engine.core.orders import LIVE, PARTIALLY_FILLED, SUSPENDED, OrderState, leaves, order_by_id
 from engine.core.outputs import emit
 from engine.core.positions import worst_position
 from engine.core.router import route
-from engine.core.router_records import LEVELS, MIDPOINT, POST, TAKE, note_outcome, relax
+from engine.core.router_records import LEVELS, MIDPOINT, MOST_SHARES, POST, TAKE, note_outcome, relax
 from engine.core.scheduling import end_schedule, is_over, shares_to_send
 from engine.core.sending import cancel_order, passes, replace_order, send_order
-from engine.core.state import ROUTED, Phase
+from engine.core.state import ROUTED, Phase, StrategyState
 
 ROUTE = int(Kind.ROUTE)
 IOC = int(TimeInForce.IOC)
 OPEN = int(Phase.OPEN)
+FLATTENING = int(StrategyState.FLATTENING)
 REJECTED = int(OrderState.REJECTED)
 MOST_REJECTS = 3
 OUT_NS = 60_000_000_000
@@ -65,51 +61,34 @@ def level_to_work(state, strategy, instrument):
 
 
 @njit(cache=True)
-def answers(state, number):
-    """Whether a venue can be asked, and says what becomes of what it is asked."""
+def _is_open(state, strategy, instrument, number, level):
+    """Whether a venue may be sent anything new, but for what limits say of it. What flattens asks those too that have
+    refused others."""
     venue = state.venues[number]
-    hangs = venue.awaiting > 0 and state.hang_after > 0 and state.now - venue.awaited_since >= state.hang_after
-    return venue.up == 1 and not hangs
-
-
-@njit(cache=True)
-def _is_open(state, strategy, instrument, number, level, left_out):
-    """Whether the router may use a venue, but for what limits say of it."""
-    venue = state.venues[number]
-    if venue.stale or venue.phase != OPEN or state.quotes[number, instrument].halted or left_out >> number & 1:
+    left_out = state.parents[strategy, instrument].left_out >> number & 1
+    if venue.stale or venue.phase != OPEN or state.quotes[number, instrument].halted or left_out:
         return False
-    if state.now < venue.out_until or not answers(state, number):
+    flattens = level == KILL_FLATTEN or state.slots[strategy].state == FLATTENING
+    if (state.now < venue.out_until and not flattens) or not answers(state, number):
         return False
     return state.kills.latched == 0 or kill_level(state, strategy, instrument, number) == level
 
 
 @njit(cache=True)
 def _open_venues(state, strategy, instrument, side, qty, level):
-    """Says in ``terms`` which venues the router may use. Where limits alone are in the way, theirs is the last word:
-    then the venues stay open, so that the refusal is told."""
-    parent = state.parents[strategy, instrument]
-    allowed, found = -1, 0
+    """Says in ``terms`` which venues the router may use. Where limits allow none that there is, the others stay open,
+    so that the refusal is told; one that is allowed and cannot be used now is waited for."""
+    there = (1 << state.venue_count) - 1
+    allowed, found = there, 0
     if worst_position(state.positions[strategy, instrument], side, qty) > 0:
         for number in range(LIMIT_LEVELS):
             allowed &= state.levels[level_row(state, strategy, instrument, number)].venues
-    for number in range(MARKETS):
-        usable = number < state.venue_count
-        usable = usable and _is_open(state, strategy, instrument, number, level, parent.left_out)
-        found |= usable << number
-    chosen = found & allowed if found & allowed else found
+    for number in range(state.venue_count):
+        found |= _is_open(state, strategy, instrument, number, level) << number
+    chosen = found & allowed if allowed else found
     for number in range(MARKETS):
         state.terms[number].open = chosen >> number & 1
     return chosen
-
-
-@njit(cache=True)
-def note_answer(state, order):
-    """A venue has said something of an order."""
-    venue = state.venues[order.venue]
-    venue.awaited_since = state.now
-    if order.unanswered:
-        order.unanswered = 0
-        venue.awaiting = max(venue.awaiting - 1, 0)
 
 
 @njit(cache=True)
@@ -156,7 +135,7 @@ def work_routed(state, out, strategy, instrument, wanted, level):
     ``level``)."""
     parent = state.parents[strategy, instrument]
     at_once = level == KILL_FLATTEN
-    working = _review(state, out, parent, strategy, instrument, wanted, at_once) if parent.child else 0
+    working = _review(state, out, parent, strategy, instrument, wanted, level) if parent.child else 0
     if working == WAIT:
         return
     if parent.retry_at and state.now >= parent.retry_at:
@@ -173,10 +152,10 @@ def work_routed(state, out, strategy, instrument, wanted, level):
 
 
 @njit(cache=True)
-def _review(state, out, parent, strategy, instrument, wanted, at_once):
+def _review(state, out, parent, strategy, instrument, wanted, level):
     """Shares that work, or WAIT while an answer is to come. Cancels what points the wrong way or is too much."""
     working, waits = 0, False
-    turned = not at_once and is_over(state, strategy, instrument)
+    turned = level != KILL_FLATTEN and is_over(state, strategy, instrument)
     child = parent.child
     while child:
         order = state.orders[order_by_id(state.orders, child)]
@@ -189,7 +168,7 @@ def _review(state, out, parent, strategy, instrument, wanted, at_once):
             working += leaves(order)
         elif rests or order.state == SUSPENDED:
             working += leaves(order)
-            waits |= rests and _follow(state, out, parent, order)
+            waits |= rests and _follow(state, out, parent, order, level)
         else:
             waits = True
     if working > abs(wanted):
@@ -199,8 +178,9 @@ def _review(state, out, parent, strategy, instrument, wanted, at_once):
 
 
 @njit(cache=True)
-def _follow(state, out, parent, order):
-    """Keeps a resting order at the near touch, as far as the limit goes; True when an answer is to come."""
+def _follow(state, out, parent, order, level):
+    """Keeps a resting order at the near touch, as far as the limit goes and its venue is open to new ones; True when an
+    answer is to come."""
     if state.now >= parent.limit_until:
         cancel_order(state, out, order)
         return True
@@ -209,6 +189,8 @@ def _follow(state, out, parent, order):
     price = order.side * min(order.side * touch, order.side * parent.limit)
     behind = (price - order.price) * order.side > 0
     if touch == 0 or not behind or parent.refused or state.now - order.sent_at < state.reprice_after // PEGS:
+        return False
+    if not _is_open(state, order.strategy, order.instrument, order.venue, level):
         return False
     replace_order(state, out, order, leaves(order), price)
     return True
@@ -226,7 +208,8 @@ def _cancel_resting(state, out, parent):
 
 @njit(cache=True)
 def _route(state, out, strategy, instrument, side, qty, level):
-    """One round. Where nobody has anything, the next one is after a while."""
+    """One round, for no more than one order may ask for where that takes risk off: the rest is of the next one. Where
+    nobody has anything, that is after a while."""
     parent, intent = state.parents[strategy, instrument], state.intent
     if _open_venues(state, strategy, instrument, side, qty, level):
         if _is_spent(state, instrument):
@@ -235,7 +218,10 @@ def _route(state, out, strategy, instrument, side, qty, level):
         if best and state.now >= parent.limit_until:
             parent.limit, parent.limit_until = best, state.now + max(state.reprice_after, 1)
             parent.tried = 0
-        intent.side, intent.qty, intent.limit = side, qty, parent.limit
+        market = state.market[instrument]
+        dearest = max(parent.limit, market.bid, market.ask)
+        most = shares_in_one_order(state, strategy, instrument, side, qty, dearest)
+        intent.side, intent.qty, intent.limit = side, min(most, MOST_SHARES), parent.limit
         intent.urgency, intent.rests, intent.whole = best // URGENCY_SHARE, 0, 0
         intent.tried = parent.tried
         if not route(intent, state.terms, state.displayed, state.route):
@@ -315,9 +301,4 @@ def _send_child(state, out, strategy, instrument, side, child):
     told.order_id = order.order_id
     order.action = child.action
     order.immediate = 1 if child.action != POST else 0
-    order.unanswered = 1
     order.seen = state.quotes[child.venue, instrument].changes
-    venue = state.venues[child.venue]
-    if venue.awaiting == 0:
-        venue.awaited_since = state.now
-    venue.awaiting += 1

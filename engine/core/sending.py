@@ -1,10 +1,11 @@
 """Orders to the venue: sent, replaced and cancelled once every limit has let them through."""
 
 from engine.core.activity import note_cancel, note_sent
+from engine.core.answers import await_answer
 from engine.core.compiled import njit
 from engine.core.events import POST_ONLY, Kind
 from engine.core.limit_names import MARK_SHIFT
-from engine.core.limits import NONE, check_order, passes_by_itself, sale_mark
+from engine.core.limits import NONE, check_order, passes_by_itself, sale_mark, shares_in_one_order
 from engine.core.orders import (
     REPORT_CANCEL_SENT,
     REPORT_REPLACE_SENT,
@@ -39,6 +40,7 @@ def send_order(state, out, strategy, instrument, side, qty, price, venue, how):
     slot = open_order(state, strategy, instrument, side, qty, price, parent.id, mark, venue)
     order = state.orders[slot]
     add_child(state, order)
+    await_answer(state, order)
     record = emit(state, out, ORDER_NEW, instrument, side, strategy)
     record.venue = venue
     record.flags = how | order.mark << MARK_SHIFT
@@ -53,11 +55,12 @@ def send_order(state, out, strategy, instrument, side, qty, price, venue, how):
 def replace_order(state, out, order, qty, price):
     """Asks its venue to put an order for ``qty`` shares at ``price`` in the place of ``order``.
 
-    The limits see it as if the order were gone; what is held meanwhile is the larger of both. What was never to take
-    is not to take at the new price either.
+    The limits see it as if the order were gone; what is held meanwhile is the larger of both. Where that only reduces,
+    it is for no more than one order may ask for. What was never to take is not to take at the new price either.
     """
     held = order.held
     hold_for(state, order, 0)
+    qty = shares_in_one_order(state, order.strategy, order.instrument, order.side, qty, price)
     passed = passes(state, out, order.strategy, order.instrument, order.side, qty, price, order.venue)
     mark = sale_mark(state, order.instrument, order.side, qty, price)
     hold_for(state, order, held)
@@ -67,6 +70,7 @@ def replace_order(state, out, order, qty, price):
     slot = open_successor(state, order, qty, price, mark)
     move(order, REPORT_REPLACE_SENT)
     successor = state.orders[slot]
+    await_answer(state, successor)
     record = emit(state, out, ORDER_REPLACE, order.instrument, order.side, order.strategy)
     record.venue = order.venue
     record.flags = mark << MARK_SHIFT | (POST_ONLY if order.action == POST else 0)
@@ -117,6 +121,7 @@ def cancel_order(state, out, order):
 def _emit_cancel(state, out, order):
     if not state.venues[order.venue].up:
         return
+    await_answer(state, order)
     record = emit(state, out, ORDER_CANCEL, order.instrument, order.side, order.strategy)
     record.venue = order.venue
     record.order_id = order.order_id

@@ -130,8 +130,8 @@ VENUE_STATE = np.dtype(
         ("phase", "<i8"),
         ("date", "<i8"),
         ("code", "<i8"),
-        ("awaiting", "<i8"),  # orders that it has said nothing of yet
-        ("awaited_since", "<i8"),  # its newest answer, or the first order that awaits one
+        ("awaiting", "<i8"),  # orders that it has said nothing of since it was sent something of them
+        ("awaited_since", "<i8"),  # its newest answer, or the first message that awaits one
         ("rejects", "<i8"),  # in a row
         ("out_until", "<i8"),  # left out by the router for its rejects
     ]

@@ -19,7 +19,7 @@ from engine.core.limit_names import Level
 from engine.core.market import on_market_data, on_session
 from engine.core.outbox import post_event, post_outputs
 from engine.core.outputs import emit, emit_anomaly, emit_equity, set_strategy_state
-from engine.core.parents import set_target
+from engine.core.parents import forget_refusals, set_target
 from engine.core.reports import end_missing, on_order_session, on_report, stop_when_flat
 from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.routing import relax_venues
@@ -278,7 +278,7 @@ def _on_strategy_command(state, out, event):
         set_strategy_state(state, out, strategy, FLATTENING)
         for instrument in range(state.instruments):
             set_target(state, strategy, instrument, 0)
-            state.parents[strategy, instrument].refused = 0
+            forget_refusals(state.parents[strategy, instrument])
         stop_when_flat(state, out, strategy)
 
 

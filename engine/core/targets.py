@@ -3,8 +3,9 @@
 The child is a day order at the far touch: it takes what is displayed there and rests with the remainder.
 When the touch has moved away and ``reprice_after`` has passed, it is replaced by one at the new touch. A limit's
 refusal ends the attempt until the target changes or the next session opens; one that passes by itself (a rate, an old
-quote) ends it for ``reprice_after``. Of a strategy with a plan the child is a slice that the parent's schedule releases
-(``scheduling``). Where there are several venues, the children are the router's (``routing``).
+quote) ends it for ``reprice_after``. A position that is more than one order may ask for is taken down in several. Of a
+strategy with a plan the child is a slice that the parent's schedule releases (``scheduling``). Where there are several
+venues, the children are the router's (``routing``).
 """
 
 from engine.core.bits import fetch
@@ -12,6 +13,7 @@ from engine.core.breaks import is_broken
 from engine.core.compiled import njit
 from engine.core.kill import CANCEL, DISCONNECT, PAUSE, shares_permitted
 from engine.core.kill import FLATTEN as KILL_FLATTEN
+from engine.core.limits import shares_in_one_order
 from engine.core.orders import LIVE, PARTIALLY_FILLED, leaves, order_by_id
 from engine.core.risk_record import SYMBOL_LEVELS
 from engine.core.routing import level_to_work, work_routed
@@ -92,6 +94,7 @@ def _work_target(state, out, strategy, instrument):
     touch = market.ask if side > 0 else market.bid
     if touch > 0:
         qty = abs(wanted) if at_once else shares_to_send(state, out, strategy, instrument, abs(wanted), 0)
+        qty = shares_in_one_order(state, strategy, instrument, side, qty, touch)
         if qty > 0 and passes(state, out, strategy, instrument, side, qty, touch, VENUE):
             send_order(state, out, strategy, instrument, side, qty, touch, VENUE, DAY)
 

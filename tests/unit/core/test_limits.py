@@ -296,6 +296,13 @@ def test_an_order_never_meets_another_of_the_firm():
     assert world.passes(1, 1, ASK, instrument=1)
 
 
+def test_an_order_at_another_venue_is_not_met():
+    world = World()
+    working_sell(world)
+    assert world.passes(1, 1, ASK, venue=1)
+    assert world.check(1, 1, ASK, venue=0)[0] == Limit.SELF_TRADE
+
+
 def test_once_the_other_order_is_gone_the_price_is_free():
     world = World()
     working_sell(world)

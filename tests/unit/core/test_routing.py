@@ -95,15 +95,9 @@ def test_a_round_waits_for_the_answers_to_the_one_before():
 
 def test_the_rest_posts_at_the_near_touch_and_follows_it_at_its_own_venue():
     world = without_dark(Venues())
-    (order,) = orders(world.want(100))
-    world.accept(order)
-    for venue in (A, B, C):
-        world.remove(venue, 2)
-        world.quote(venue, -1, ASK + 100, 300, order_id=3)
-    (posted,) = orders(world.cancel(order))
+    posted = world.post(100)
     assert (int(posted["price"]), int(posted["qty"])) == (BID, 100)
     assert int(posted["flags"]) & IN_FORCE == POST_ONLY
-    world.accept(posted)
     world.quote(A, 1, BID + 100, 300, order_id=5)
     out = world.poke(ts=MINUTE // 4)
     (replace,) = orders(out)
@@ -241,7 +235,7 @@ def test_a_venue_that_limits_do_not_allow_is_left_out_and_without_any_the_refusa
     levels = world.state["levels"]
     levels["venues"][0] = 1 << A
     assert sent(world.want(100)) == {A: (ASK, 100)}
-    other = without_dark(Venues())
+    other = Venues(count=3)
     other.state["levels"]["venues"][0] = 1 << DARK
     out = other.want(100)
     assert [int(one["code"]) for one in out if one["kind"] == Kind.LIMIT_REJECT] == [Limit.VENUE]

@@ -102,6 +102,17 @@ class Venues:
     def reject(self, order, ts=0):
         return self.step(at(int(order["venue"]), Kind.REJECTED, KO, ts=ts, order_id=int(order["order_id"]), reason=5))
 
+    def post(self, shares):
+        """The buy order that rests at the near touch when ``shares`` are the target and all asks are beyond its limit."""
+        (order,) = orders(self.want(shares))
+        self.accept(order)
+        for venue in (A, B, C):
+            self.remove(venue, 2)
+            self.quote(venue, -1, ASK + 100, 300, order_id=3)
+        (posted,) = orders(self.cancel(order))
+        self.accept(posted)
+        return posted
+
     @property
     def position(self):
         return int(self.state["positions"][0][KO]["position"])
