@@ -1,4 +1,4 @@
-"""Taking risk off: whatever limits and venues said before, a position can be closed, at any venue, in several orders."""
+"""Taking risk off: whatever limits and venues said before, a position can be closed, anywhere, in several orders."""
 
 import msgspec
 import numpy as np
