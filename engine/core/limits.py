@@ -87,7 +87,7 @@ def _has_bundle(state):
 @njit(cache=True)
 def shares_in_one_order(state, strategy, instrument, side, qty, price):
     """How many of ``qty`` shares one order at up to ``price`` may ask for by size and notional, where all of them only
-    reduce: the rest follows it. All of them where they add risk, or limits let none pass: that refusal is to be told."""
+    reduce: the rest follows it. All of them where they add risk, or limits let none pass: that refusal is told."""
     if worst_position(state.positions[strategy, instrument], side, qty) > 0:
         return qty
     most, notional = FLOOR_QTY, FLOOR_NOTIONAL

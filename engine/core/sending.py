@@ -53,8 +53,8 @@ def send_order(state, out, strategy, instrument, side, qty, price, venue, how):
 def replace_order(state, out, order, qty, price):
     """Asks its venue to put an order for ``qty`` shares at ``price`` in the place of ``order``.
 
-    The limits see it as if the order were gone; what is held meanwhile is the larger of both. Where that only reduces, it
-    is for no more than one order may ask for.
+    The limits see it as if the order were gone; what is held meanwhile is the larger of both. Where that only reduces,
+    it is for no more than one order may ask for.
     """
     held = order.held
     hold_for(state, order, 0)

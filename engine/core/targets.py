@@ -3,8 +3,8 @@
 The child is a day order at the far touch: it takes what is displayed there and rests with the remainder.
 When the touch has moved away and ``reprice_after`` has passed, it is replaced by one at the new touch. A limit's
 refusal ends the attempt until the target changes or the next session opens; one that passes by itself (a rate, an old
-quote) ends it for ``reprice_after``. A position that is more than one order may ask for is taken down in several. Of a strategy with a plan the child is a slice that the parent's schedule releases
-(``scheduling``). Where there are several venues, the children are the router's (``routing``).
+quote) ends it for ``reprice_after``. A position that is more than one order may ask for is taken down in several. Of a
+strategy with a plan the child is a slice that the parent's schedule releases (``scheduling``). Where there are several venues, the children are the router's (``routing``).
 """
 
 from engine.core.bits import fetch

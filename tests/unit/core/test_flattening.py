@@ -1,4 +1,4 @@
-"""Taking risk off: whatever limits and venues have said before, a position can be closed, elsewhere and in several orders."""
+"""Taking risk off: whatever limits and venues have said before, a position is closed, elsewhere and in several orders."""
 
 import msgspec
 import numpy as np
@@ -82,6 +82,12 @@ def test_without_a_bundle_a_position_beyond_the_floor_is_closed_within_it():
     ended = msgspec.structs.replace(bundle_within(HUGE, number=2), valid_until=1)
     load(world.engine, BlobType.LIMITS, canonical_bytes(SignedBundle(ended)), FIRM)
     assert filled(world, flatten(world, KILL, ts=2)) == [100_000, 50_000]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_closes_a_position_takes_what_is_displayed_now_and_not_at_the_limit_of_the_order_that_opened_it(way):
+    world = holding(100, 3)
+    assert {price for price, _ in sent(flatten(world, way)).values()} == {BID}
 
 
 # ---- venues that say nothing ---------------------------------------------------------------------------------
