@@ -4,33 +4,25 @@ The last line on stdout is one JSON object. Exit 0 fine, 1 a check failed (the o
 2 bad input, 3 a prerequisite is missing.
 """
 
-import argparse
 import json
 import pkgutil
 import sys
 from importlib import import_module
-from typing import NoReturn
 
 from engine import commands
+from engine.arguments import Parser
 from engine.errors import BadInput, MissingPrerequisite
-
-
-class _Parser(argparse.ArgumentParser):
-    """Answers arguments that it cannot take like all bad input."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput("usage", "arguments", message, " ".join(self.format_usage().split()))
 
 
 def main(argv: list[str] | None = None) -> int:
     names = sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
-    parser = _Parser(prog="python -m engine", description="The Heliograph engine.")
+    parser = Parser(prog="python -m engine", description="The Heliograph engine.")
     parser.add_argument("command", choices=names)
     arguments = sys.argv[1:] if argv is None else argv
     try:
         chosen = parser.parse_args(arguments[:1]).command
         command = import_module(f"engine.commands.{chosen.replace('-', '_')}")
-        command_parser = _Parser(prog=f"python -m engine {chosen}", description=command.__doc__)
+        command_parser = Parser(prog=f"python -m engine {chosen}", description=command.__doc__)
         command.add_arguments(command_parser)
         result = command.run(command_parser.parse_args(arguments[1:]))
     except BadInput as error:

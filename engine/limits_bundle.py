@@ -12,13 +12,15 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from engine.core.capacities import DESKS as DESKS
 from engine.core.limit_tables import Bundle as Bundle
 from engine.core.limit_tables import DeskLimits as DeskLimits
 from engine.core.limit_tables import Limits as Limits
 from engine.core.limit_tables import SignedBundle as SignedBundle
 from engine.core.limit_tables import StrategyLimits as StrategyLimits
 from engine.core.limit_tables import bundle_within as bundle_within
-from engine.core.limit_tables import canonical_bytes, decode_bundle
+from engine.core.limit_tables import canonical_bytes
+from engine.core.limit_tables import decode_bundle as decode_bundle
 from engine.core.limit_tables import limits_within as limits_within
 from engine.errors import BadInput
 from engine.files import replace_file

@@ -139,7 +139,7 @@ class _Bench:
         self._load(BlobType.INSTRUMENTS, json.dumps(names).encode(), FIRM)
         self._load_bundle({})
         for slot, lookback in ((0, 30), (RIVAL, 10)):
-            traded = many_pairs.parameters(lookback=lookback, entry=0.5, exit=0.1, stop=50.0, leg_notional=LEG_NOTIONAL)
+            traded = many_pairs.parameters(lookback=lookback, entry=0.5, exit=0.3, stop=50.0, leg_notional=LEG_NOTIONAL)
             self._load(BlobType.MANIFEST, b"{}", slot)
             self._load_limits({}, slot)
             self._load(BlobType.PARAMETERS, traded, slot)

@@ -9,9 +9,9 @@ Prices and amounts are whole numbers in 1/10,000. A change of symbol stands in t
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from engine.arguments import add_engine_config
 from engine.core.capacities import STRATEGIES
 from engine.core.events import Action, Kind
 from engine.errors import BadInput, MissingPrerequisite
@@ -20,7 +20,7 @@ from engine.live.control import ask_core, record_packets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the core's configuration")
+    add_engine_config(parser)
     actions = parser.add_subparsers(dest="action", required=True)
     split, dividend, shares = (actions.add_parser(name) for name in ("split", "dividend", "shares"))
     for one in (split, dividend, shares):

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from engine import benchmarks
+from engine.arguments import Parser
 from engine.errors import BadInput
 
 
@@ -19,9 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Raises BadInput for a name that is no benchmark's. No other is imported: memory is measured too."""
+    """Raises BadInput for a name that is no benchmark's, and for options that it does not take. No other benchmark is
+    imported: memory is measured too.
+    """
     module = _benchmark(arguments.name)
-    own = argparse.ArgumentParser(prog=f"python -m engine bench {arguments.name}", description=module.__doc__)
+    own = Parser(prog=f"python -m engine bench {arguments.name}", description=module.__doc__)
     module.add_arguments(own)
     return module.run(own.parse_args(arguments.options))
 

@@ -7,9 +7,9 @@ two other persons take it off (``python -m engine rearm``). Prints the proof: ``
 
 import argparse
 import getpass
-from pathlib import Path
 from typing import Any, get_args
 
+from engine.arguments import add_engine_config
 from engine.live.config import load_config
 from engine.live.kill import PATIENCE, WAIT, kill
 from engine.live.scopes import EXPECTED
@@ -18,7 +18,7 @@ from engine.messages import KillLevelName, KillOrder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     levels = [name for name in get_args(KillLevelName) if name != "armed"]
-    parser.add_argument("--config", type=Path, required=True, help="the engine's; see engine.live.config.Config")
+    add_engine_config(parser)
     parser.add_argument("--scope", required=True, help=EXPECTED)
     parser.add_argument("--level", required=True, choices=levels)
     parser.add_argument("--person", default=getpass.getuser(), help="who kills (default: who is signed in here)")

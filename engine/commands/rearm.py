@@ -4,9 +4,9 @@ Only a core that runs is re-armed. Trading goes on by what is desired of each st
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from engine.arguments import add_engine_config
 from engine.errors import MissingPrerequisite
 from engine.live.config import load_config
 from engine.live.kill import PATIENCE, CoreSilent, kill
@@ -15,7 +15,7 @@ from engine.messages import KillOrder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, help="the engine's; see engine.live.config.Config")
+    add_engine_config(parser)
     parser.add_argument("--scope", required=True, help=EXPECTED)
     parser.add_argument("--person", action="append", required=True, help="twice: the two persons who re-arm")
     parser.add_argument("--reason", default="")

@@ -1,13 +1,13 @@
-"""Lets a level that repeated executions have stopped trade on: ``reenable --config FILE --level L --person ID``.
+"""Lets a level that repeated executions have stopped trade on: ``reenable [--config FILE] --level L --person ID``.
 
 For the core that runs with that configuration. The person's number (their id in the control plane) is journaled with
 the command and kept in the state; the level's executions are counted anew, and its drawdown from here.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from engine.arguments import add_engine_config
 from engine.core.events import Command
 from engine.core.limit_names import Level
 from engine.errors import BadInput, MissingPrerequisite
@@ -16,7 +16,7 @@ from engine.live.control import ask_core, command_packets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the core's configuration")
+    add_engine_config(parser)
     parser.add_argument("--level", required=True, choices=[level.name.lower() for level in Level])
     parser.add_argument("--person", type=int, required=True, help="who does this: a number above 0")
     parser.add_argument("--desk", type=int, default=0, help="index among the bundle's desks")

@@ -6,9 +6,9 @@ A break that came since is another one: name it with ``--value`` (its match numb
 import argparse
 import getpass
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+from engine.arguments import add_engine_config
 from engine.core.events import Command
 from engine.core.signature import Signature
 from engine.errors import BadInput, MissingPrerequisite
@@ -19,7 +19,7 @@ from engine.live.person_commands import break_scope, signed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, help="the engine's; see engine.live.config.Config")
+    add_engine_config(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--symbol", help="the one that does not trade")
     which.add_argument("--all", dest="symbol", action="store_const", const="", help="the break that stops everything")

@@ -1,6 +1,7 @@
 """Runs an engine: the agent, which keeps the core running and links it to the control plane.
 
-Prints {"ports": ..., "journal": ...} when the core is ready, and serves until SIGINT or SIGTERM.
+Prints {"ports": ..., "journal": ...} when the core is ready, and serves until SIGINT or SIGTERM. ``ports`` are those on
+which the first venue's market data arrives (``itch``, ``itch_b``); with more venues ``others`` has theirs by name.
 """
 
 import argparse

@@ -1,5 +1,4 @@
-"""What venues owe an answer to: orders, replaces and cancels. One that says nothing of them for
-``hang_after`` hangs."""
+"""What venues owe an answer to: orders, replaces and cancels. One silent about them for ``hang_after`` hangs."""
 
 from engine.core.compiled import njit
 

@@ -1,12 +1,13 @@
 """Breaks: what we hold of an instrument may not be what the venue says that we hold. It does not trade until a person
-(RESOLVE_BREAK) or a rule has looked at it; cancels go on."""
+(RESOLVE_BREAK) or a rule has looked at it; cancels go on. Of several that are open the newest stands, but none that a
+rule may resolve in the place of one that needs a person."""
 
 from engine.core.compiled import njit
-from engine.core.events import Kind
+from engine.core.events import Break, Kind
 from engine.core.outputs import emit
 
 BREAK = int(Kind.BREAK)
-RESOLVED = 0
+RESOLVED, UNKNOWN_ORDER = int(Break.RESOLVED), int(Break.UNKNOWN_ORDER)
 BY_RULE = 1  # the flag of a BREAK record that no person has resolved
 
 
@@ -14,10 +15,10 @@ BY_RULE = 1  # the flag of a BREAK record that no person has resolved
 def open_break(state, out, code, instrument, value):
     """``value`` is the match number or order id that it is about; an instrument out of range concerns all."""
     if 0 <= instrument < state.instruments:
-        _set(state.breaks[instrument], code, value)
+        _stand(state.breaks[instrument], code, value)
     else:
         instrument = -1
-        _set(state.unexplained, code, value)
+        _stand(state.unexplained, code, value)
     _tell(state, out, code, instrument, value)
 
 
@@ -48,6 +49,18 @@ def resolve_by_rule(state, out, instrument, code):
         _set(broken, RESOLVED, 0)
         _tell(state, out, RESOLVED, instrument, value)
         out[state.emitted - 1].flags = BY_RULE
+
+
+@njit(cache=True)
+def outlasts(code, newer):
+    """Whether a break of this kind stays though a newer one is open: a rule resolves only UNKNOWN_ORDER."""
+    return code != RESOLVED and code != UNKNOWN_ORDER and newer == UNKNOWN_ORDER  # noqa: PLR1714
+
+
+@njit(cache=True)
+def _stand(broken, code, value):
+    if not outlasts(broken.code, code):
+        _set(broken, code, value)
 
 
 @njit(cache=True)

@@ -48,6 +48,8 @@ class CarriedOrder(msgspec.Struct, frozen=True):
     mark: int = 0  # Mark: how a sell was marked
     venue: int = 0
     immediate: int = 0
+    action: int = 0  # router_records.Action
+    known: int = 0  # to its venue: orders.KNOWN
 
 
 class CarriedLatch(msgspec.Struct, frozen=True):

@@ -58,7 +58,8 @@ class Kind(IntEnum):
     STRATEGY_STATE = 60  # code: StrategyState, strategy
     LEG = 61  # pair, target (shares, signed), strategy: what one pair wants of one instrument
     FEED_HEALTH = 62  # flags: HealthPage, which says the fields; instrument -1: the feed as a whole
-    ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy
+    ORDER_REPLACE = 63  # order_id (the new one), price, qty (with what was executed before), ref = old id, strategy;
+    # flags: POST_ONLY, Mark
     FILL_BUSTED = 64  # order_id, price, qty (as it was booked), ref = match number, strategy: a FILL is undone
     BREAK = 65  # code: Break, value: its match number or order id; instrument (-1: all) does not trade while it is open
     SCHEDULE = 66  # parent_id, due, planned, done, strategy: how far a scheduled parent has come, in shares

@@ -134,6 +134,8 @@ SUSPENDED = int(_S.SUSPENDED)
 LAST_OPEN = SUSPENDED
 REPORT_CANCEL_SENT, REPORT_REPLACE_SENT = int(_R.CANCEL_SENT), int(_R.REPLACE_SENT)
 
+NOT_YET, KNOWN, MISSING = 0, 1, 2
+
 # Prices in 1/10,000, quantities in shares, times in ns.
 ORDER = in_lines(
     [
@@ -159,6 +161,7 @@ ORDER = in_lines(
         ("action", "<i2"),  # router_records.Action
         ("immediate", "<i2"),  # 1: the venue ends what it cannot execute at once
         ("unanswered", "<i2"),  # 1 while its venue has said nothing of it since it was sent something of it
+        ("known", "<i2"),  # to its venue: NOT_YET, KNOWN, or MISSING after a login
     ]
 )
 
@@ -250,6 +253,7 @@ def open_order(state, strategy, instrument, side, qty, price, parent, mark, venu
     order.mark = mark
     order.venue = venue
     order.action = order.immediate = order.unanswered = 0
+    order.known = NOT_YET
     hold_for(state, order, qty)
     return slot
 

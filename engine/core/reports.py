@@ -8,6 +8,9 @@ from engine.core.events import Break, Kind, Restatement
 from engine.core.executions import NONE, find_execution, note_execution
 from engine.core.mass_cancels import ask_one_by_one, forget_mass_cancel, is_mass_cancel
 from engine.core.orders import (
+    KNOWN,
+    MISSING,
+    NOT_YET,
     PENDING_CANCEL,
     PENDING_NEW,
     OrderState,
@@ -44,7 +47,7 @@ OTHER_VENUE = int(Anomaly.OTHER_VENUE)
 UNKNOWN_ORDER, ILLEGAL_MOVE = int(Anomaly.UNKNOWN_ORDER), int(Anomaly.ILLEGAL_MOVE)
 OVERFILL, LATE_FILL = int(Anomaly.OVERFILL), int(Anomaly.LATE_FILL)
 DUPLICATE_REPORT = int(Anomaly.DUPLICATE_REPORT)
-UNKNOWN_EXECUTION, UNKNOWN_BUST = int(Break.UNKNOWN_EXECUTION), int(Break.UNKNOWN_BUST)
+UNKNOWN_BUST = int(Break.UNKNOWN_BUST)
 MISSING_ORDER = int(Break.MISSING_ORDER)
 MISSING_REPORTS = int(Break.MISSING_REPORTS)
 FLATTENING, STOPPED = int(StrategyState.FLATTENING), int(StrategyState.STOPPED)
@@ -69,9 +72,9 @@ def on_report(state, out, event):
     kind = event.kind
     if order.venue != event.venue:
         emit_anomaly(state, out, OTHER_VENUE, order.instrument, kind, event.order_id)
-        if kind == EXECUTION:
-            open_break(state, out, UNKNOWN_EXECUTION, order.instrument, event.ref)
+        on_stranger(state, out, event)
         return -1
+    order.known = KNOWN
     note_answer(state, order)
     if kind == EXECUTION:
         _on_execution(state, out, order, event)
@@ -320,9 +323,9 @@ def on_order_session(state, out, event):
     """A venue's order session came up (``code`` 1, caught up, ``ref`` the next id the venue expects) or was lost (0).
 
     Orders are in doubt after a loss: their holds stay. Once the venue has replayed everything, an order that it has
-    never seen (id at or above ``ref``) never arrived and is ended; a cancel that may not have arrived is asked for
-    again. One that the venue had accepted and does not know is a break; its hold stays until a person has looked
-    (`end_missing`). So are reports that the venue cannot send again.
+    never seen (id at or above ``ref``) never arrived and is ended; a cancel that may not have arrived, or was wanted
+    meanwhile, is asked for. One that the venue had told of and does not know is a break, also with a cancel; its hold
+    stays until a person has looked (`end_missing`). So are reports that the venue cannot send again.
     """
     if event.missing:
         open_break(state, out, MISSING_REPORTS, -1, event.missing)
@@ -335,18 +338,20 @@ def on_order_session(state, out, event):
         return
     state.next_order_id = max(state.next_order_id, event.ref)
     forget_mass_cancel(state, event.venue)
-    state.venue_next_ids[event.venue] = event.ref
     cancel_strangers(state, out, event.venue)
     for slot in range(len(state.orders)):
         order = state.orders[slot]
         if not is_open(order) or order.venue != event.venue:
             continue
         order.unanswered = 0  # by the session that was lost
-        if order.order_id >= event.ref and (order.state == PENDING_NEW or order.state == PENDING_CANCEL):
+        unheard = order.known == NOT_YET and (order.state == PENDING_NEW or order.state == PENDING_CANCEL)
+        if order.order_id >= event.ref and unheard:
             cancelled = order.state == PENDING_CANCEL
             _end(state, out, order, REPORT_CANCELED if cancelled else REPORT_REJECTED, event.kind, 0)
             forget_refusals(state.parents[order.strategy, order.instrument])
-        elif order.order_id >= event.ref:
+            continue
+        order.known = MISSING if order.order_id >= event.ref else KNOWN
+        if order.known == MISSING:
             open_break(state, out, MISSING_ORDER, order.instrument, order.order_id)
         elif order.state == PENDING_CANCEL and move(order, REPORT_CANCEL_IN_DOUBT):
             cancel_order(state, out, order)
@@ -354,8 +359,8 @@ def on_order_session(state, out, event):
 
 @njit(cache=True)
 def end_missing(state, out, instrument):
-    """A person has looked at a break of this kind: what the venue does not know, does not work."""
+    """A person has looked at the breaks of an instrument: what its venue does not know, does not work."""
     for slot in range(len(state.orders)):
         order = state.orders[slot]
-        if is_open(order) and order.instrument == instrument and order.order_id >= state.venue_next_ids[order.venue]:
+        if is_open(order) and order.instrument == instrument and order.known == MISSING:
             _end(state, out, order, REPORT_CANCELED, ORDER_SESSION, 0)

@@ -3,7 +3,7 @@
 from engine.core.activity import note_cancel, note_sent
 from engine.core.answers import await_answer
 from engine.core.compiled import njit
-from engine.core.events import Kind
+from engine.core.events import POST_ONLY, Kind
 from engine.core.limit_names import MARK_SHIFT
 from engine.core.limits import NONE, check_order, passes_by_itself, sale_mark, shares_in_one_order
 from engine.core.orders import (
@@ -19,10 +19,12 @@ from engine.core.orders import (
 )
 from engine.core.outputs import emit, emit_anomaly
 from engine.core.parents import add_child
+from engine.core.router_records import Action
 from engine.core.state import Anomaly
 
 ORDER_NEW, ORDER_CANCEL, ORDER_REPLACE = int(Kind.ORDER_NEW), int(Kind.ORDER_CANCEL), int(Kind.ORDER_REPLACE)
 LIMIT_REJECT = int(Kind.LIMIT_REJECT)
+POST = int(Action.POST)
 ORDER_TABLE_FULL = int(Anomaly.ORDER_TABLE_FULL)
 
 
@@ -54,7 +56,7 @@ def replace_order(state, out, order, qty, price):
     """Asks its venue to put an order for ``qty`` shares at ``price`` in the place of ``order``.
 
     The limits see it as if the order were gone; what is held meanwhile is the larger of both. Where that only reduces,
-    it is for no more than one order may ask for.
+    it is for no more than one order may ask for. What was never to take is not to take at the new price either.
     """
     held = order.held
     hold_for(state, order, 0)
@@ -71,7 +73,7 @@ def replace_order(state, out, order, qty, price):
     await_answer(state, successor)
     record = emit(state, out, ORDER_REPLACE, order.instrument, order.side, order.strategy)
     record.venue = order.venue
-    record.flags = mark << MARK_SHIFT
+    record.flags = mark << MARK_SHIFT | (POST_ONLY if order.action == POST else 0)
     record.order_id = successor.order_id
     record.price = price
     record.qty = successor.before + qty
@@ -102,8 +104,12 @@ def passes(state, out, strategy, instrument, side, qty, price, venue):
 
 @njit(cache=True)
 def cancel_order(state, out, order):
-    """Asks the venue to cancel what is left of ``order``, once; of a replace that is not answered, both."""
-    if not state.venues[order.venue].up or not is_open(order) or not move(order, REPORT_CANCEL_SENT):
+    """Asks the venue to cancel what is left of ``order``, once; of a replace that is not answered, both.
+
+    While the venue's session is down nothing can be asked: the order waits for its cancel all the same, and is asked
+    for as one in doubt when the session is back.
+    """
+    if not is_open(order) or not move(order, REPORT_CANCEL_SENT):
         return
     _emit_cancel(state, out, order)
     slot = order_by_id(state.orders, order.successor)
@@ -113,6 +119,8 @@ def cancel_order(state, out, order):
 
 @njit(cache=True)
 def _emit_cancel(state, out, order):
+    if not state.venues[order.venue].up:
+        return
     await_answer(state, order)
     record = emit(state, out, ORDER_CANCEL, order.instrument, order.side, order.strategy)
     record.venue = order.venue

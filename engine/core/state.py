@@ -210,7 +210,6 @@ STATE = np.dtype(
         ("breaks", BREAK, (INSTRUMENTS,)),
         ("unexplained", BREAK),  # of which no instrument is known: nothing trades
         ("strangers", STRANGER, (STRANGERS,)),  # orders of our account that are not ours
-        ("venue_next_ids", "<i8", (VENUES,)),  # the order id that each venue expected when its session came up last
         ("kills", KILLS),
         ("mass_cancels", MASS_CANCEL, (VENUES,)),
         ("signers", "<i8", (SIGNERS,)),  # who gives the command that comes next, as digests; 0 for nobody

@@ -7,10 +7,10 @@ paper and live call this same function.
 from engine.core.activity import reenable
 from engine.core.adjustments import on_adjustment, on_corporate_action
 from engine.core.bits import lowest_bit
-from engine.core.breaks import open_break, resolve_break
+from engine.core.breaks import RESOLVED, UNKNOWN_ORDER, open_break, resolve_break
 from engine.core.capacities import DESKS
 from engine.core.compiled import njit
-from engine.core.events import Break, Command, Kind, Session
+from engine.core.events import Command, Kind, Session
 from engine.core.exposure import hear
 from engine.core.health import emit_health, note_message, on_session_health, on_stale
 from engine.core.kernels import BOXED, OUTSIDE, call_kernel
@@ -25,6 +25,7 @@ from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS, SYMBOL_LEVELS
 from engine.core.routing import relax_venues
 from engine.core.scheduling import emit_progress
 from engine.core.state import INSTRUMENTS, KERNEL_RECORDS, OUTPUTS, Anomaly, StrategyState
+from engine.core.strangers import show_strangers
 from engine.core.targets import cancel_working, expect, work_instrument, work_target
 
 LAST_MARKET_DATA = int(Kind.STATUS)
@@ -48,7 +49,6 @@ SESSION_OPEN = int(Session.OPEN)
 START, PAUSE = int(Command.START), int(Command.PAUSE)
 STOP, FLATTEN = int(Command.STOP), int(Command.FLATTEN)
 RESOLVE_BREAK, OPEN_BREAK = int(Command.RESOLVE_BREAK), int(Command.OPEN_BREAK)
-MISSING_ORDER = int(Break.MISSING_ORDER)
 REENABLE = int(Command.REENABLE)
 FIRM, DESK = int(Level.FIRM), int(Level.DESK)
 STRATEGY, SYMBOL = int(Level.STRATEGY), int(Level.SYMBOL)
@@ -224,8 +224,7 @@ def _on_intent(state, out, event):
 @njit(cache=True)
 def _on_command(state, out, event):
     if event.command == RESOLVE_BREAK:
-        if resolve_break(state, out, event.argument, event.ref) == MISSING_ORDER:
-            end_missing(state, out, event.argument)
+        _on_resolve_break(state, out, event)
     elif event.command == OPEN_BREAK:
         open_break(state, out, event.level, event.argument, event.ref)
     elif event.command == KILL:
@@ -239,6 +238,16 @@ def _on_command(state, out, event):
     else:
         _on_strategy_command(state, out, event)
     state.signers[:] = 0
+
+
+@njit(cache=True)
+def _on_resolve_break(state, out, event):
+    """A person has looked at what was open of the instrument, but not at a stranger that it has hidden."""
+    code = resolve_break(state, out, event.argument, event.ref)
+    if code != RESOLVED:
+        end_missing(state, out, event.argument)
+        if code != UNKNOWN_ORDER:
+            show_strangers(state, out, event.argument)
 
 
 @njit(cache=True)

@@ -2,7 +2,8 @@
 
 A journal that was lost with its host, another program with our account's password: whatever it was, what works out
 there and is not counted here breaks the symbol. Such an order is cancelled. Once all of a symbol have left the book
-without an execution nothing is missing here, and the break is resolved by that rule; an execution needs a person.
+without an execution nothing is missing here, and the break is resolved by that rule; an execution needs a person. So
+does any other break of the symbol, behind which this one waits (`show_strangers`).
 """
 
 import numpy as np
@@ -43,6 +44,16 @@ def cancel_strangers(state, out, venue):
     for index in range(len(state.strangers)):
         if state.strangers[index].order_id and state.strangers[index].venue == venue:
             _cancel(state, out, state.strangers[index])
+
+
+@njit(cache=True)
+def show_strangers(state, out, instrument):
+    """A person has resolved another break of the instrument (-1: of everything): what works there is one still."""
+    for index in range(len(state.strangers)):
+        stranger = state.strangers[index]
+        if stranger.order_id and stranger.instrument == instrument:
+            open_break(state, out, UNKNOWN_ORDER, instrument, stranger.order_id)
+            return
 
 
 @njit(cache=True)

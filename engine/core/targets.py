@@ -4,7 +4,8 @@ The child is a day order at the far touch: it takes what is displayed there and 
 When the touch has moved away and ``reprice_after`` has passed, it is replaced by one at the new touch. A limit's
 refusal ends the attempt until the target changes or the next session opens; one that passes by itself (a rate, an old
 quote) ends it for ``reprice_after``. A position that is more than one order may ask for is taken down in several. Of a
-strategy with a plan the child is a slice that the parent's schedule releases (``scheduling``). Where there are several venues, the children are the router's (``routing``).
+strategy with a plan the child is a slice that the parent's schedule releases (``scheduling``). Where there are several
+venues, the children are the router's (``routing``).
 """
 
 from engine.core.bits import fetch
@@ -79,12 +80,12 @@ def _work_target(state, out, strategy, instrument):
     if state.venue_count > 1:
         work_routed(state, out, strategy, instrument, wanted, level)
         return
+    if parent.retry_at and state.now >= parent.retry_at:
+        parent.refused = parent.retry_at = 0
     market = state.market[instrument]
     if parent.child:
         _review_child(state, out, parent, market, wanted, at_once)
         return
-    if parent.retry_at and state.now >= parent.retry_at:
-        parent.refused = parent.retry_at = 0
     if wanted == 0:
         end_schedule(state, out, strategy, instrument)
     if wanted == 0 or parent.refused or (parent.id == 0 and not at_once):

@@ -115,9 +115,8 @@ class Agent:
         log.info("core %d runs, journal %s at %d", status["pid"], status["journal"], status["events"])
         if not self._announced:
             self._announced = True
-            ports = dict(zip(("itch", "itch_b"), status["itch_ports"], strict=False))
-            ready = {"ports": ports, "journal": str(self.config.journal)}
-            print(json.dumps(ready), flush=True)
+            listening = ports_by_venue(self.config, status["itch_ports"])
+            print(json.dumps(listening | {"journal": str(self.config.journal)}), flush=True)
 
     def _ship(self, journal: Path) -> None:
         """From here on the link ships this journal: those that were replaced first, then the one in use."""
@@ -307,6 +306,17 @@ class Agent:
             limits=msgspec.convert(status["limits"], LimitsInForce | None),
             venues=[VenueStatus(**one) for one in status["venues"]],
         )
+
+
+def ports_by_venue(config: Config, ports: list[int]) -> dict[str, Any]:
+    """Where market data arrives, of all lines in turn: ``ports`` of the first venue, ``others`` by their names."""
+    left = iter(ports)
+    lines = {
+        venue.name: dict(zip(("itch", "itch_b"), [next(left) for _ in venue.itch_addresses], strict=False))
+        for venue in config.venues
+    }
+    first = lines.pop(config.venues[0].name)
+    return {"ports": first, "others": lines} if lines else {"ports": first}
 
 
 def _latch(row: dict[str, Any]) -> Latch:

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from engine.core.adjustments import pay_dividend, split_position
+from engine.core.breaks import outlasts
 from engine.core.capacities import LOTS, VENUES
 from engine.core.carry import Carried, CarriedBreak, CarriedLatch, CarriedOrder, CarriedPosition
 from engine.core.engine import FIRM, Engine, blob
@@ -25,9 +26,10 @@ from engine.core.events import POST_ONLY, Action, BlobType, Kind, Session, TimeI
 from engine.core.kill import KILLERS, KillLevel
 from engine.core.limit_names import MARK_SHIFT
 from engine.core.limit_tables import decode_bundle, decode_strategy_limits
-from engine.core.orders import OrderState
+from engine.core.orders import KNOWN, NOT_YET, OrderState
 from engine.core.positions import apply_fill, apply_to_lots, fee_a_share
 from engine.core.risk_record import LOT_RING, VENUE_FEE
+from engine.core.router_records import Action as RouterAction
 from engine.core.signature import decode_signature, signers_of
 from engine.core.state import INSTRUMENTS, POSITION, STRATEGIES
 from engine.errors import BadInput
@@ -169,13 +171,14 @@ class Estate:
                 self._book(record, 0)
         elif kind is Kind.ORDER_DONE:
             self._order_done(order_id)
-        elif order_id in self._orders:
+        elif order_id in self._orders and self._orders[order_id]["venue"] == int(record["venue"]):
             self._move(kind, record, self._orders[order_id])
 
     def _break(self, record: Any) -> None:
         instrument, code, value = (int(record[name]) for name in ("instrument", "code", "value"))
-        self._breaks.pop(instrument, None)
-        if code:
+        if not code:
+            self._breaks.pop(instrument, None)
+        elif instrument not in self._breaks or not outlasts(self._breaks[instrument].code, code):
             self._breaks[instrument] = CarriedBreak(instrument, code, value)
 
     def _kill(self, record: Any) -> None:
@@ -205,6 +208,8 @@ class Estate:
             "mark": int(record["flags"]) >> MARK_SHIFT & 3,
             "venue": int(record["venue"]),
             "immediate": int(int(record["flags"]) & IN_FORCE == TimeInForce.IOC),
+            "action": int(RouterAction.POST if int(record["flags"]) & POST_ONLY else RouterAction.TAKE),
+            "known": NOT_YET,
         }
 
     def _order_replace(self, record: Any, order_id: int) -> None:
@@ -233,6 +238,7 @@ class Estate:
         self._book(record, self._fee_of(record))
         order = self._orders.get(order_id)
         if order:
+            order["known"] = KNOWN
             order["filled"] += int(record["qty"])
             for successor in self._orders.values():
                 if successor["origin"] == order_id:
@@ -271,6 +277,8 @@ class Estate:
                 order["price"] = max(order["price"] - int(record["amount"]), 1)
 
     def _move(self, kind: Kind, record: Any, order: dict[str, int]) -> None:
+        if kind is not Kind.ORDER_CANCEL:
+            order["known"] = KNOWN
         if kind is Kind.ORDER_CANCEL:
             order["state"] = int(OrderState.PENDING_CANCEL)
         elif kind is Kind.CANCELED and 0 < int(record["qty"]) < order["qty"] - order["filled"]:

@@ -18,47 +18,43 @@ from pathlib import Path
 from select import EPOLLIN, epoll
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from engine import engine_build, uncollected
-from engine.core.events import EVENT, BlobType, Command, Kind, command_event, timer_event
+from engine import uncollected
+from engine.core.events import BlobType, Command, Kind, command_event, timer_event
 from engine.core.state import STRATEGIES, Phase, StrategyState
 from engine.errors import BadInput
 from engine.live.config import Config, load_account, load_config
 from engine.live.control import CHOOSE_SLOT, ControlClient, listen
-from engine.live.journal import JournalDamaged, JournalFull, Reader
-from engine.live.journal_names import STATE_NAMES
+from engine.live.core_status import core_status
+from engine.live.journal import JournalDamaged, JournalFull
 from engine.live.kill_latch import counted_queries, forget_no_core, read_latch_file
 from engine.live.lifetime import end_with
-from engine.live.limits import bundle_stamp, limits_in_force, renew_limits
+from engine.live.limits import bundle_stamp, renew_limits
 from engine.live.loop import Loop
 from engine.live.loop_records import Reason, new_market, new_session
 from engine.live.outside import HOST, Outside
 from engine.live.person_commands import (
     PERSONAL,
     apply_kills,
-    breaks_now,
     disconnected,
-    latches_now,
     take_person_command,
     unacknowledged,
 )
+from engine.live.pipeline import joined
 from engine.live.python_strategies import PythonStrategies
-from engine.live.recovery import InputTracker, Snapshot, write_snapshot
+from engine.live.snapshot_writer import SnapshotWriter
 from engine.live.startup import load_settings, lock_core, open_pipeline
 from engine.live.statement import breaks_with, read_statement
 from engine.live.venue_clock import VenueClock
 from engine.live.venue_link import VenueLink
 from engine.live.warm import warm
 from engine.protocols.feed import symbol_keys
-from engine.strategies.load import decode_manifest
 
 log = logging.getLogger("engine.core")
 
 SECOND = 1_000_000_000
 STATUS_NS = SECOND // 2
-TRACKED_AT_ONCE = 1 << 17  # journal records
 FROM_AGENT = frozenset({BlobType.MANIFEST, BlobType.PARAMETERS, BlobType.LIMITS, BlobType.PLAN, BlobType.ARTIFACT})
 LEAST_TIMER_WAIT = 0.001  # seconds; behind the close session time passes more slowly than `speed` says
 FROM_ANYBODY = frozenset({Command.START, Command.PAUSE, Command.STOP, Command.FLATTEN, Command.REENABLE})
@@ -76,9 +72,7 @@ class Core:
         self.clock = VenueClock(Path(config.venues[0].clock_file))
         self.clock.refresh()
         load_settings(self.pipeline, config, self.clock.speed())
-        self._tracker, self._tracked = InputTracker(inputs), self.pipeline.writer.last
-        self._reader: Reader | None = None
-        self._snapshot_at = self._tracked
+        self._snapshots = SnapshotWriter(config, self.pipeline, inputs)
         self._poll = epoll()
         keys = symbol_keys(config.symbols)
         market, codec = new_market(keys, len(config.venues)), new_session(keys, len(config.venues))
@@ -131,7 +125,7 @@ class Core:
         self._apply_latch_file()
 
     def finish(self) -> None:
-        self._snapshot()
+        self._snapshots.write()
         for venue in self.venues:
             venue.orders.logout(self._clocks.monotonic_ns())
         self._send_bytes()
@@ -223,11 +217,10 @@ class Core:
             self._bundle_stamp = stamp
             renew_limits(self.pipeline, self.config)
         self._watch_room()
-        self._track()
+        self._snapshots.follow()
         self._take(self._python.on_time(self._clocks.monotonic_ns(), self._now()))
-        closed = int(self.engine.state["phase"]) == Phase.CLOSED
-        if closed and self.pipeline.writer.last - self._snapshot_at >= self.config.snapshot_records:
-            self._snapshot()
+        if self._snapshots.due and int(self.engine.state["phase"]) == Phase.CLOSED:
+            self._snapshots.write()
         message = {"status": self.status()}
         for descriptor, client in list(self._clients.items()):
             if not client.send(message):
@@ -265,9 +258,7 @@ class Core:
         while len(orders):
             now, ts = self._clocks.monotonic_ns(), self._now()
             refused = [event for venue in self.venues for event in venue.orders.send(orders, now, ts)]
-            orders = np.empty(0, EVENT)
-            for event in refused:
-                orders = self.pipeline.take(event)
+            orders = joined([self.pipeline.take(event) for event in refused])
 
     def _send_bytes(self) -> None:
         for venue in self.venues:
@@ -355,40 +346,7 @@ class Core:
         return unacknowledged(self.engine.state, scope, below, self.engine.instruments, self.config.venue_names)
 
     def status(self) -> dict[str, Any]:
-        """What the agent reports and decides by."""
-        state = self.engine.state
-        return {
-            "pid": os.getpid(),
-            "build": engine_build(),
-            "journal": self.pipeline.writer.journal,
-            "events": self.pipeline.writer.last,
-            "date": int(state["date"]),
-            "phase": Phase(int(state["phase"])).name.lower(),
-            "time": self._now(),
-            "feed_age_ms": min((age for age in (venue.feed_age_ms() for venue in self.venues) if age >= 0), default=-1),
-            "stale": bool(state["feed_stale"]),
-            "venue_connected": any(venue.orders.up for venue in self.venues),
-            "venues": [venue.status(state["venues"][venue.number]) for venue in self.venues],
-            "anomalies": int(state["anomalies"]),
-            "send_ns": self.loop.send_ns(),
-            "send_histogram": self.loop.send_histogram(),
-            "itch_ports": [port for venue in self.venues for port in venue.lines.ports],
-            "breaks": breaks_now(self.pipeline),
-            "latches": latches_now(self.pipeline, self.config.venue_names),
-            "kill_epoch": int(state["kills"]["epoch"]),
-            "limits": msgspec.to_builtins(limits_in_force(self.engine)),
-            "slots": [self._slot(slot, manifest) for slot, manifest in self.engine.manifests.items()],
-        }
-
-    def _slot(self, slot: int, manifest: bytes) -> dict[str, Any]:
-        state = int(self.engine.state["slots"][slot]["state"])
-        return {
-            "slot": slot,
-            "deployment": decode_manifest(manifest).deployment,
-            "state": STATE_NAMES[state],
-            "flat": not self.engine.state["positions"][slot]["position"].any(),
-            "process": self._python.status(slot),
-        }
+        return core_status(self.pipeline, self.venues, self.loop, self._python, self._now())
 
     # ---- durability --------------------------------------------------------------------------------
 
@@ -405,24 +363,6 @@ class Core:
         for slot in self.engine.manifests:
             if int(self.engine.state["slots"][slot]["state"]) == StrategyState.RUNNING:
                 self._take([command_event(self._now(), Command.PAUSE, slot)])
-
-    def _track(self) -> bool:
-        """Follows the journal a little further, so that a snapshot after a busy day has little left to read."""
-        if self._reader is None:
-            self._reader = Reader(self.config.journal)
-        records = self._reader.read(self._tracked, TRACKED_AT_ONCE)
-        self._tracker.take(records)
-        self._tracked += len(records)
-        return len(records) > 0
-
-    def _snapshot(self) -> None:
-        """Writes the engine's state and where the venue's streams stand."""
-        writer = self.pipeline.writer
-        while self._track():
-            continue
-        snapshot = Snapshot(writer.journal, writer.last, engine_build(), self._tracker.states, self.engine.snapshot())
-        write_snapshot(self.config.snapshots, snapshot)
-        self._snapshot_at = writer.last
 
 
 def warm_up() -> None:

@@ -69,11 +69,12 @@ class Deployer:
 
     def applied(self, desired: Desired | None, status: dict[str, Any] | None) -> list[Applied]:
         """What the engine makes of each deployment."""
-        slots = {slot["deployment"]: slot["state"] for slot in status["slots"]} if status else {}
+        slots = {slot["deployment"]: slot for slot in status["slots"]} if status else {}
         names = {deployed.manifest.deployment: deployed.desired for deployed in desired.deployments} if desired else {}
         return [self._applied(name, slots.get(name), names.get(name)) for name in {**names, **slots}]
 
-    def _applied(self, name: str, state: StrategyStateName | None, desired: DesiredState | None) -> Applied:
+    def _applied(self, name: str, slot: dict[str, Any] | None, desired: DesiredState | None) -> Applied:
+        state: StrategyStateName | None = slot["state"] if slot else None
         _, refused = self._refused.get(name, (None, ""))
         if desired in ("stopped", "flat"):  # then it counts how far it has come, refused or not
             if state is None:
@@ -81,7 +82,8 @@ class Deployer:
             return Applied(name, state, refused)
         if refused:
             return Applied(name, state if state in ENDED else "refused", refused)
-        return Applied(name, state or "loading", self._waiting.get(name, ""))
+        reduces = slot["only_reduces"] if slot and state == "running" else ""
+        return Applied(name, state or "loading", self._waiting.get(name) or reduces)
 
     async def _one(self, deployed: Deployed, slot: dict[str, Any] | None, core: CoreClient) -> None:
         name, reducing = deployed.manifest.deployment, deployed.desired in ("stopped", "flat")

@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 
 from engine.core.engine import FIRM, Engine, blob, blob_digest
-from engine.core.events import BlobType
+from engine.core.events import PRICE_SCALE, BlobType
+from engine.core.limit_names import Limit
 from engine.core.limit_tables import SignedBundle, StrategyLimits, bundle_within, canonical_bytes, limits_within
-from engine.core.risk_record import DESK_LEVELS
+from engine.core.risk_record import DESK_LEVELS, STRATEGY_LEVELS
 from engine.errors import BadInput
 from engine.files import replace_file
 from engine.limits_bundle import load_or_make_key, read_public_key, sign, verify, write_public_key
@@ -30,6 +31,7 @@ from engine.strategies.load import decode_manifest
 log = logging.getLogger("engine.core")
 
 KEY, PUBLIC_KEY = "limits.key", "limits.pub"
+_LOSSES = {Limit.DAY_LOSS: "day_loss", Limit.DRAWDOWN: "drawdown"}  # to the field of a level
 _ENVELOPE = ("max_order_qty", "max_order_notional", "max_gross_notional")
 
 
@@ -138,6 +140,27 @@ def limits_in_force(engine: Engine) -> LimitsInForce | None:
         for name, holding, level in rows
     ]
     return LimitsInForce(int(state["bundle"]["number"]), int(state["bundle"]["valid_until"]), uses)
+
+
+def only_reduces(engine: Engine, slot: int) -> str:
+    """Why nothing of a strategy that adds risk passes, whatever its size: a loss beyond a limit, or latched executions,
+    of its own, its desk or the firm. "" where neither. Nothing in it moves while that lasts."""
+    if engine.limits is None:
+        return ""
+    levels, desk = engine.state["levels"], int(engine.state["slots"][slot]["desk"])
+    named = (("the strategy", STRATEGY_LEVELS + slot), ("its desk", DESK_LEVELS + desk), ("the firm", 0))
+    return next((f"it only reduces: {whose} {why}" for whose, row in named if (why := _stopped(levels[row]))), "")
+
+
+def _stopped(level: Any) -> str:
+    if level["throttled"]:
+        most = max(int(level["limit"][Limit.EXECUTIONS]), 0)
+        return f"has had more executions than {most:,}; a person has to re-enable it"
+    for limit, name in _LOSSES.items():
+        if int(level[name]) > int(level["limit"][limit]):
+            most = max(int(level["limit"][limit]), 0)
+            return f"is beyond its {name.replace('_', ' ')} limit of USD {most / PRICE_SCALE:,.2f}"
+    return ""
 
 
 def _most_shares(holdings: Any) -> int:

@@ -153,7 +153,7 @@ class Pipeline:
                 sent.append(self.orders[:made].copy())
         if len(inputs):
             self.last_ts = int(inputs[-1]["ts_recv"])
-        return sent[0] if len(sent) == 1 else _joined(sent)
+        return sent[0] if len(sent) == 1 else joined(sent)
 
     def take_blob(self, header: np.ndarray, payload: bytes) -> np.ndarray:
         """Journals and applies a blob; returns the orders to send.
@@ -162,7 +162,7 @@ class Pipeline:
         """
         cells = blob_cells(payload).reshape(-1).view(EVENT)
         self.writer.make_room(1 + len(cells) + OUTPUTS)
-        self.writer.append(_joined([header, cells]))
+        self.writer.append(joined([header, cells]))
         self.last_ts = int(header[0]["ts_recv"])
         outputs = self.engine.apply_blob(header, payload)
         if len(outputs):
@@ -170,7 +170,7 @@ class Pipeline:
         return self.orders[: _copy_orders(outputs, len(outputs), self.orders)].copy()
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
+def joined(parts: list[np.ndarray]) -> np.ndarray:
     """Concatenates EVENT arrays (numpy would repack their overlapping fields)."""
     if not parts:
         return np.empty(0, EVENT)

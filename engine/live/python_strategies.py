@@ -3,9 +3,11 @@
 The core never waits for such a process. What it wants is read when its bell rings, checked, and journaled as INTENT.
 A process that ends, is silent, floods, writes what cannot be, or does not read what it is posted has failed: its
 strategy is paused, its orders are cancelled, its rings are given up for new ones, and the core says so in its status;
-the agent starts another process (``strategy_processes``).
+the agent starts another process (``strategy_processes``). Where there is no room for rings, the core says that, tries
+again each half second, and goes on.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -55,14 +57,15 @@ class Failed(Exception):
 
 @dataclass
 class _Place:
-    """One slot's rings. ``process`` is a descriptor of the process that is attached, -1 while there is none."""
+    """One slot's rings, if ``whole``; ``bell`` and ``process`` (which is attached) are descriptors, -1 for none."""
 
     folder: Path
-    bell: int
+    bell: int = -1
+    whole: bool = False
     generation: int = 0
     events: RingFile = field(init=False)
     intents: RingFile = field(init=False)
-    box: np.ndarray = field(init=False)
+    box: np.ndarray = field(default_factory=lambda: np.zeros(1, OUTBOX))
     process: int = -1
     taken: int = 0
     second: int = 0  # in which ``in_second`` intents came
@@ -75,7 +78,8 @@ class _Place:
         return self.process >= 0
 
     def renew(self) -> None:
-        """New rings: whoever holds the old ones speaks to nobody."""
+        """New rings: whoever holds the old ones speaks to nobody. OSError without room, and nobody may attach."""
+        self.whole = False
         self.generation = max(self.generation + 1, time.time_ns() // 1_000_000)
         self.events = RingFile.create(self.folder / EVENTS, self.generation)
         self.intents = RingFile.create(self.folder / INTENTS, self.generation)
@@ -84,6 +88,15 @@ class _Place:
         cells = int(self.events.cells.ctypes.data)
         published, taken = self.events.address(PUBLISHED_AT), self.intents.address(TAKEN_AT)
         self.box[0] = (cells, self.events.capacity, published, taken, 0, 0, 0)
+        self.whole = True
+
+    def ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: it rings already
+            os.write(self.bell, b"\0")
+
+    def silence(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # the strategy's process may have done so
+            os.read(self.bell, 1 << 16)
 
 
 class PythonStrategies:
@@ -102,26 +115,48 @@ class PythonStrategies:
         return [command_event(ts, Command.PAUSE, slot) for slot in slots if self._running(slot)]
 
     def open(self, slot: int) -> None:
-        """Gives rings to a strategy that runs outside, whose manifest ``slot`` has just got. OSError without room."""
+        """Gives rings to a strategy that runs outside, whose manifest ``slot`` has just got."""
         self._close(slot)
-        if not self._is_outside(slot):
-            return
-        engine, folder = self._pipeline.engine, folder_of(self._folder, slot)
+        if self._is_outside(slot):
+            self._places[slot] = _Place(folder_of(self._folder, slot))
+            self._renew(slot)
+
+    def _renew(self, slot: int) -> None:
+        """New rings for a slot that nobody is attached to; a fault that says why, where there is no room for them."""
+        place = self._places[slot]
+        try:
+            if place.bell < 0:
+                self._furnish(slot, place)
+            place.renew()
+        except OSError as error:
+            fault = f"gets no rings: {error}"
+            if place.fault != fault:
+                log.error("slot %d: the strategy's process %s", slot, fault)
+            place.fault = fault
+
+    def _furnish(self, slot: int, place: _Place) -> None:
+        """What a process finds in its folder beside the rings. OSError without room."""
+        engine, folder = self._pipeline.engine, place.folder
         folder.mkdir(parents=True, exist_ok=True)
         description = {"manifest": json.loads(engine.manifests[slot]), "instruments": engine.instruments, "slot": slot}
         replace_file(folder / DESCRIPTION, json.dumps(description).encode())
-        self.keep_artifact(slot, engine.state["stores"][slot]["artifact"].tobytes())
+        _write_artifact(folder, engine.state["stores"][slot]["artifact"].tobytes())
         (folder / BELL).unlink(missing_ok=True)
         os.mkfifo(folder / BELL, 0o600)
-        place = _Place(folder, os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
-        place.renew()
-        self._places[slot] = place
+        place.bell = os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._watch(place.bell, slot)
 
     def keep_artifact(self, slot: int, artifact: bytes) -> None:
-        """Puts an artifact where the strategy's process reads it; before the blob is applied, which tells it so."""
-        if self._is_outside(slot) and len(artifact) <= ARTIFACT_BYTES:
-            replace_file(folder_of(self._folder, slot) / ARTIFACT, artifact.ljust(ARTIFACT_BYTES, b"\0"))
+        """Puts an artifact where the strategy's process reads it; before the blob is applied, which tells it so. Raises
+        BadInput without room, with the one before in its place."""
+        if not self._is_outside(slot) or len(artifact) > ARTIFACT_BYTES:
+            return
+        try:
+            _write_artifact(folder_of(self._folder, slot), artifact)
+        except OSError as error:
+            raise BadInput(
+                "no_room", "artifact", str(error), "room for the artifact of a strategy's process"
+            ) from error
 
     def owns(self, descriptor: int) -> bool:
         return descriptor in self._descriptors
@@ -133,7 +168,7 @@ class PythonStrategies:
         try:
             if descriptor == place.process:
                 raise Failed("ended")
-            os.read(place.bell, 1 << 16)
+            place.silence()
             if not place.attached:
                 self._attach(slot, place)
                 return []
@@ -142,7 +177,7 @@ class PythonStrategies:
             return self._fail(slot, place, str(failure), ts)
 
     def on_time(self, now: int, ts: int) -> list[np.ndarray]:
-        """Looks after all that are attached; each half second will do."""
+        """Looks after all that are attached, or have no rings; each half second will do."""
         inputs = []
         for slot, place in self._places.items():
             if place.attached:
@@ -150,6 +185,8 @@ class PythonStrategies:
                     _check_alive(place, now)
                 except Failed as failure:
                     inputs += self._fail(slot, place, str(failure), ts)
+            elif not place.whole:
+                self._renew(slot)
         return inputs
 
     def before_start(self, slot: int) -> None:
@@ -167,7 +204,7 @@ class PythonStrategies:
         if place is None:
             return None
         return {
-            "generation": place.generation,
+            "generation": place.generation if place.whole else 0,
             "attached": place.attached,
             "heard": int(place.box[0]["published"]),
             "intents": place.taken,
@@ -176,7 +213,7 @@ class PythonStrategies:
         }
 
     def _attach(self, slot: int, place: _Place) -> None:
-        if place.intents.get(READY_AT) != place.generation:
+        if not place.whole or place.intents.get(READY_AT) != place.generation:
             return
         process = int(place.intents.header[PROCESS_AT])
         try:
@@ -199,7 +236,7 @@ class PythonStrategies:
         place.taken = last
         place.events.put(TAKEN_AT, last)
         if last < published:
-            os.write(place.bell, b"\0")  # the rest after everything else
+            place.ring()  # the rest after everything else
         if not len(records) or not self._running(slot, flattening=True):
             return []  # what it wanted before it heard that it was paused
         records["ts_recv"] = np.minimum(records["ts_recv"], ts)
@@ -209,7 +246,7 @@ class PythonStrategies:
         place.fault, place.faults = fault, place.faults + 1
         log.error("slot %d: the strategy's process %s; the strategy is paused", slot, fault)
         self._release(slot, place)
-        place.renew()
+        self._renew(slot)
         return [command_event(ts, Command.PAUSE, slot)] if self._running(slot) else []
 
     def _release(self, slot: int, place: _Place) -> None:
@@ -222,7 +259,8 @@ class PythonStrategies:
         place = self._places.pop(slot, None)
         if place is not None:
             self._release(slot, place)
-            self._unwatch(place.bell)
+            if place.bell >= 0:
+                self._unwatch(place.bell)
 
     def _watch(self, descriptor: int, slot: int) -> None:
         self._descriptors[descriptor] = slot
@@ -239,6 +277,10 @@ class PythonStrategies:
     def _running(self, slot: int, *, flattening: bool = False) -> bool:
         state = int(self._pipeline.engine.state["slots"][slot]["state"])
         return state == StrategyState.RUNNING or (flattening and state == StrategyState.FLATTENING)
+
+
+def _write_artifact(folder: Path, artifact: bytes) -> None:
+    replace_file(folder / ARTIFACT, artifact.ljust(ARTIFACT_BYTES, b"\0"))
 
 
 def _check_alive(place: _Place, now: int) -> None:
@@ -263,7 +305,7 @@ def _check_records(records: np.ndarray, instruments: int) -> None:
     named = (records["instrument"] >= 0) & (records["instrument"] < instruments)
     signals = kinds == WANTED[-1]
     whole = np.isin(kinds, WANTED) & (named | (signals & (records["instrument"] == -1)))
-    whole &= ~targets | (np.abs(records["target"]) <= MOST_SHARES)
+    whole &= ~targets | ((records["target"] >= -MOST_SHARES) & (records["target"] <= MOST_SHARES))
     if not whole.all():
         bad = records[~whole][0]
         shown = f"kind {bad['kind']}, instrument {bad['instrument']}, target {bad['target']}"

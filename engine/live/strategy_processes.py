@@ -1,8 +1,8 @@
 """The agent's side of strategies that run in processes of their own: starts one for each slot whose core asks for it.
 
-The core says in its status which rings (which generation) wait for a process. One that has failed is killed and
-another is started, after a wait that doubles; after ``MOST_FAILURES`` within ``FORGIVEN_AFTER`` seconds none is,
-until a person has paused or stopped the strategy.
+The core says in its status which rings (which generation, 0 for none) wait for a process. One that has failed is
+killed and another is started, after a wait that doubles; after ``MOST_FAILURES`` within ``FORGIVEN_AFTER`` seconds none
+is, until a person has paused or stopped the strategy.
 """
 
 import asyncio
@@ -71,6 +71,9 @@ class StrategyProcesses:
             child.failures.append(now)
             child.reason = place["fault"] if child.alive else await _last_words(child.process)
             await _end(child)
+        if not place["generation"]:
+            self.reasons[slot["deployment"]] = f"its process {place['fault']}"
+            return
         child.failures = [moment for moment in child.failures if now - moment < FORGIVEN_AFTER]
         self.reasons[slot["deployment"]] = _reason(child)
         wait = FIRST_WAIT * 2 ** len(child.failures) if child.failures else 0.0

@@ -106,14 +106,20 @@ def encode_order(events, index, symbols, firm, out, position):
     out[position + 29] = N  # no intermarket sweep
     out[position + 30] = N  # continuous market
     out[position + 31 : position + 45] = SPACE
+    return ENTER_BYTES + _encode_option(event, out, position + ENTER_BYTES)
+
+
+@njit(cache=True)
+def _encode_option(event, out, end):
+    """The appendage of an order whose fixed fields end at ``end`` with its length; the bytes behind ``end``."""
     if not event.flags & (PEGGED | POST_ONLY):
-        store_u16(out, position + 45, 0)
-        return ENTER_BYTES
-    store_u16(out, position + 45, OPTION_BYTES)
-    out[position + 47] = OPTION_BYTES - 1
-    out[position + 48] = PRICE_TYPE if event.flags & PEGGED else POST_ONLY_OPTION
-    out[position + 49] = MIDPOINT_PEG if event.flags & PEGGED else P
-    return ENTER_BYTES + OPTION_BYTES
+        store_u16(out, end - 2, 0)
+        return 0
+    store_u16(out, end - 2, OPTION_BYTES)
+    out[end] = OPTION_BYTES - 1
+    out[end + 1] = PRICE_TYPE if event.flags & PEGGED else POST_ONLY_OPTION
+    out[end + 2] = MIDPOINT_PEG if event.flags & PEGGED else P
+    return OPTION_BYTES
 
 
 @njit(cache=True)
@@ -126,12 +132,11 @@ def _encode_replace(event, out, position):
     store_u32(out, position + 5, event.order_id)
     store_u32(out, position + 9, event.qty)
     store_u64(out, position + 13, event.price)
-    out[position + 21] = TIF_IOC if event.flags == IOC else TIF_DAY
-    out[position + 22] = Y  # visible
+    out[position + 21] = TIF_IOC if event.flags & TIME_IN_FORCE == IOC else TIF_DAY
+    out[position + 22] = N if event.flags & PEGGED else Y  # visible
     out[position + 23] = N  # no intermarket sweep
     out[position + 24 : position + 38] = SPACE
-    store_u16(out, position + 38, 0)
-    return REPLACE_BYTES
+    return REPLACE_BYTES + _encode_option(event, out, position + REPLACE_BYTES)
 
 
 @njit(cache=True)

@@ -7,8 +7,6 @@ seconds, in this order: compile, form, remember. Fails when the two do not give 
 """
 
 import json
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from engine.backtest import BacktestResult, run_backtest  # noqa: E402
 from engine.backtest.runner import warm  # noqa: E402
+from engine.benchmarks.surroundings import commit, machine  # noqa: E402
 from engine.content import content_hash  # noqa: E402
 from engine.history import open_history  # noqa: E402
 from engine.history.ingest import read_bars  # noqa: E402
@@ -54,10 +53,8 @@ def main() -> int:
         "bars_per_s": round(meta.rows / cached),
         "trades": formed.statistics["trades"],
         "result_sha256": formed.result_sha256,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip(),
-        "machine": f"{platform.machine()} {platform.system()}",
+        "commit": commit(),
+        "machine": machine(),
     }
     print(json.dumps(line))
     return 0 if same else 1

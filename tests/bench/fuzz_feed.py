@@ -17,7 +17,6 @@ Every mutated block ends at a page that may not be read: one byte beyond its end
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -41,6 +40,8 @@ def main() -> int:
     import fuzz_messages  # after the environment is set: numba reads it once
     import fuzz_packets
 
+    from engine.benchmarks.surroundings import commit, machine
+
     began = time.perf_counter()
     packets, protocols = int(arguments.count * PACKET_SHARE), int(arguments.count * PROTOCOL_SHARE)
     parts = {
@@ -56,10 +57,8 @@ def main() -> int:
         **parts,
         "seconds": round(time.perf_counter() - began, 1),
         "boundscheck": arguments.boundscheck,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip(),
-        "machine": f"{platform.machine()} {platform.system()} {os.cpu_count()} cpus",
+        "commit": commit(),
+        "machine": machine(),
     }
     print(json.dumps(answer, default=as_plain))
     return 0 if answer["ok"] else 1

@@ -162,7 +162,6 @@ class Sequence:
 @dataclass
 class _Compiler:
     columns: list[str]
-    subject_columns: int
     program: np.ndarray = field(default_factory=lambda: np.zeros(1, PROGRAM))
     conditions: int = 0
     instructions: int = 0
@@ -206,7 +205,7 @@ def compile_patterns(
     ):
         if given > most:
             raise BadInput("pattern", what, given, f"at most {most}")
-    compiler = _Compiler(names, len(columns))
+    compiler = _Compiler(names)
     program = compiler.program
     program["columns"], program["windows"], program["sequences"] = len(columns), len(windows), len(sequences)
     for index, window in enumerate(windows):

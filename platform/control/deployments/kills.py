@@ -15,7 +15,7 @@ import msgspec
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 from django.utils import timezone
 
 from control.accounts.models import User
@@ -148,10 +148,6 @@ def _created_or_known(
 
 
 # ---- what is in force ---------------------------------------------------------------------------------
-
-
-def kills_in_force() -> QuerySet[Kill]:
-    return Kill.objects.filter(rearmed_at__isnull=True).select_related("killed_by", "rearm_asked_by", "host")
 
 
 def kills_for(kills: Iterable[Kill] | None = None) -> list[messages.KillOrder]:

@@ -1,6 +1,6 @@
 """Reading limits."""
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from control.accounts.models import User
 from control.accounts.permissions import allowed
@@ -8,9 +8,14 @@ from control.deployments.models import Node
 from control.limits.models import Allotment, Bundle, Limit, LimitChange
 
 
+def limits_set() -> QuerySet[Limit]:
+    """Those that bind somebody: a change of them has been in force. Others were only asked for."""
+    return Limit.objects.filter(Exists(LimitChange.objects.filter(limit=OuterRef("pk"), agreed=True)))
+
+
 def limits_visible_to(user: User) -> QuerySet[Limit]:
     """Everybody who may see limits sees all of them: what the firm may do concerns every desk."""
-    rows = Limit.objects.select_related("desk").prefetch_related("allotments__node")
+    rows = limits_set().select_related("desk").prefetch_related("allotments__node")
     return rows if allowed(user, "limits.view_limit") else rows.none()
 
 

@@ -1,12 +1,13 @@
 """Every write about limits, allotments and bundles.
 
-A limit is loosened by two persons and tightened by one. Room moves from one node to another in three steps: the first
-is told less, it says that it goes by that and uses no more, then the other may be told more. A node that says nothing
-keeps what it has.
+A limit is loosened by two persons and tightened by one, also while a looser one waits. Asking alone changes nothing.
+Room moves from one node to another in three steps: the first is told less, it says that it goes by that and uses no
+more, then the other may be told more. A node that says nothing keeps what it has.
 
-Locks are taken in one order: nodes by their key, then limits.
+Locks are taken in one order: nodes by their key, then changes, then limits.
 """
 
+import logging
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -25,12 +26,25 @@ from control.deployments.services import node_changed
 from control.desks.models import Desk
 from control.errors import Conflict, InvalidInput, Problem, invalid
 from control.limits.models import MEASURES, Allotment, Bundle, Limit, LimitChange
-from control.limits.selectors import newest_bundle
+from control.limits.selectors import limits_set, newest_bundle
 from control.money import money, money_units
 from engine import messages
-from engine.limits_bundle import DeskLimits, bundle_within, limits_within, load_or_make_key, sign, write_public_key
+from engine.errors import BadInput
+from engine.limits_bundle import (
+    DESKS,
+    DeskLimits,
+    bundle_within,
+    decode_bundle,
+    limits_within,
+    load_or_make_key,
+    sign,
+    write_public_key,
+)
+
+logger = logging.getLogger(__name__)
 
 MOST = 10**12
+DESK_LIMITS = DESKS - 1  # that a bundle holds beside the one of all other desks
 NANOSECONDS_A_DAY = 86_400 * 1_000_000_000
 Values = Mapping[str, Any]
 
@@ -41,14 +55,16 @@ Values = Mapping[str, Any]
 @transaction.atomic
 def limit_ask(*, actor: User, desk: Desk | None, values: Values, reason: str = "") -> LimitChange:
     """New values (``MEASURES``) for the firm's or a desk's limit: in force at once where none is above the present one,
-    otherwise when a second person agrees. Raises ``PermissionDenied``, ``InvalidInput``, ``Conflict`` (a change waits,
-    or nodes hold more than that)."""
+    which declines a change that waits; otherwise when a second person agrees. Raises ``PermissionDenied``,
+    ``InvalidInput``, ``Conflict`` (a change waits, nodes hold more than that, or too many desks have limits)."""
     require(actor, "limits.ask_limitchange", desk)
     checked = _checked(values)
     nodes = _nodes_locked()
-    limit, _created = Limit.objects.get_or_create(desk=desk)
-    limit = Limit.objects.select_for_update(of=("self",)).get(pk=limit.pk)
+    waiting = LimitChange.objects.select_for_update(of=("self",)).filter(limit__desk=desk, agreed__isnull=True).first()
+    limit = _limit_locked(desk)
     tightens = all(checked[name] <= getattr(limit, name) for name in MEASURES)
+    if tightens and waiting is not None:
+        _decline(waiting, actor)
     try:
         with transaction.atomic():
             change = LimitChange.objects.create(
@@ -81,11 +97,30 @@ def limit_agree(*, actor: User, change: LimitChange) -> LimitChange:
 def limit_decline(*, actor: User, change: LimitChange) -> LimitChange:
     """Nothing changes; who asked may take it back so. Raises ``PermissionDenied``, ``Conflict`` (decided)."""
     change = _open_locked(actor, change)
+    _decline(change, actor)
+    return change
+
+
+def _decline(change: LimitChange, actor: User) -> None:
     _decide(change, actor, agreed=False)
     record(
         actor=actor, action="limit.decline", target=change, detail={"limit": str(change.limit)}, desk=change.limit.desk
     )
-    return change
+
+
+def _limit_locked(desk: Desk | None) -> Limit:
+    """The firm's or a desk's; made where there is room for one more. Raises ``Conflict``."""
+    open_or_agreed = (
+        LimitChange.objects.exclude(agreed=False).filter(limit__desk__isnull=False).exclude(limit__desk=desk)
+    )
+    if desk is not None and open_or_agreed.values("limit").distinct().count() >= DESK_LIMITS:
+        raise Conflict(
+            "too_many_desks",
+            "desk",
+            f"{DESK_LIMITS} other desks have limits of their own, or wait for them; an engine holds no more.",
+        )
+    limit, _created = Limit.objects.get_or_create(desk=desk)
+    return Limit.objects.select_for_update(of=("self",)).get(pk=limit.pk)
 
 
 def _open_locked(actor: User, change: LimitChange) -> LimitChange:
@@ -210,13 +245,17 @@ def allotments_reported(*, node: Node, in_force: messages.LimitsInForce | None) 
 
 def bundle_renew(*, node: Node, session_time: int) -> None:
     """Issues the node's bundle where it has none, where half of its time is over, or where it says what is no longer
-    so. Inside a heartbeat's transaction; ``session_time`` (ns) is the node's."""
+    so. Inside a heartbeat's transaction, which a bundle that cannot be made does not stop: the node's
+    runs out. ``session_time`` (ns) is the node's."""
     newest = newest_bundle(node)
     valid = settings.LIMITS_VALID_DAYS * NANOSECONDS_A_DAY
     if newest is not None and newest.valid_until - session_time > valid // 2:
         return
     if node.allotments.filter(limit__desk__isnull=True).exists():
-        _issue(Node.objects.select_for_update(no_key=True).get(pk=node.pk), session_time)
+        try:
+            _issue(Node.objects.select_for_update(no_key=True).get(pk=node.pk), session_time)
+        except Conflict as refusal:
+            logger.error("the limits of %s are not renewed: %s", node, refusal)
 
 
 def _issue_and_tell(node: Node) -> None:
@@ -228,20 +267,25 @@ def _issue_and_tell(node: Node) -> None:
 
 
 def _issue(node: Node, session_time: int) -> Bundle:
+    """Raises ``Conflict`` for one that the node would refuse."""
     number = _last_number(node) + 1
     valid_until = session_time + settings.LIMITS_VALID_DAYS * NANOSECONDS_A_DAY
     rows = list(node.allotments.select_related("limit__desk"))
     (firm,) = (row for row in rows if row.limit.desk is None)
     named = {row.limit_id: row for row in rows}
     desks = [DeskLimits("", limits_within(_envelope(firm.limit, firm)))]
-    for limit in Limit.objects.filter(desk__isnull=False).select_related("desk").order_by("pk"):
+    for limit in limits_set().filter(desk__isnull=False).select_related("desk").order_by("pk"):
         assert limit.desk is not None
         desks.append(DeskLimits(limit.desk.name, limits_within(_envelope(limit, named.get(limit.pk)))))
     content = msgspec.structs.replace(
         bundle_within(_envelope(firm.limit, firm), number=number, node=node.name), valid_until=valid_until, desks=desks
     )
-    document = sign(content, load_or_make_key(settings.LIMITS_KEY)).decode()
-    return Bundle.objects.create(node=node, number=number, valid_until=valid_until, document=document)
+    document = sign(content, load_or_make_key(settings.LIMITS_KEY))
+    try:
+        decode_bundle(document)
+    except BadInput as error:
+        raise Conflict("bundle_refused", "node", f"{node} would refuse these limits: {error}.") from error
+    return Bundle.objects.create(node=node, number=number, valid_until=valid_until, document=document.decode())
 
 
 def _envelope(limit: Limit, row: Allotment | None) -> messages.LimitEnvelope:

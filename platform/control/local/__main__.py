@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from control.local.failures import Refusal
+from control.local.failures import Parser, Refusal
 from control.local.layout import layout_from_environ
 from control.local.placement import remove_home
 from control.local.processes import say
@@ -100,8 +100,8 @@ def _django() -> None:
     django.setup()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m control.local", description=__doc__)
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser(prog="python -m control.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for function in (run, setup, demo, smoke, drill, browse, clean):
         command = commands.add_parser(function.__name__, help=function.__doc__)
@@ -117,8 +117,8 @@ def main() -> int:
             command.add_argument("--var", type=Path, help="a folder to go on in; otherwise a temporary one")
         if function in (smoke, browse):
             command.add_argument("--screenshots", type=Path, default=layout_from_environ().var / "smoke")
-    arguments = parser.parse_args()
     try:
+        arguments = parser.parse_args(argv)
         answer = arguments.function(arguments)
     except Refusal as refusal:
         say("heliograph", str(refusal))

@@ -29,7 +29,7 @@ from control.local.failures import Refusal, failed
 from control.local.layout import ACCOUNT, ENGINE_SETTINGS, EXCHANGE_SETTINGS, Layout
 from control.local.processes import marked, say, write_atomically
 from control.local.smoke import use_django
-from control.local.stack import Stack, Stopped, answers, free_ports_environ, stop_on_signals
+from control.local.stack import Stack, Stopped, answers, stand_apart, stop_on_signals
 from control.local.venue_limits import Account, Envelope
 
 TARGETS = ("core", "agent", "link", "web", "postgres")
@@ -83,9 +83,7 @@ class Tally:
 
 def drill(kills: int, seed: int, minutes: float, var: Path | None) -> dict[str, Any]:
     """``kills`` in all, as many of each target; stops after ``minutes``. Returns the JSON line."""
-    os.environ.update(free_ports_environ() | {"HELIOGRAPH_DAY_SECONDS": DAY_SECONDS})
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
+    stand_apart(DAY_SECONDS)
     folder = (var or Path(tempfile.mkdtemp(prefix="heliograph-drill-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # as root, PostgreSQL runs as an ordinary account and has to get through

@@ -1,11 +1,12 @@
 """What the local run refuses to do, in the form every command of the project prints.
 
-The engine has the same two errors; they are not imported from there because importing the engine
+The engine has the same errors and the same parser; they are not imported from there because importing the engine
 loads numba, and the process that supervises the others is meant to stay small.
 """
 
+import argparse
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Refusal(Exception):
@@ -17,6 +18,13 @@ class Refusal(Exception):
 
     def as_json(self) -> dict[str, dict[str, str]]:
         return {"error": {"code": self.code, "field": self.field, "value": str(self.value), "expected": self.expected}}
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses arguments that it cannot take, instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Refusal("usage", "arguments", message, " ".join(self.format_usage().split()))
 
 
 def missing(what: str, remedy: str) -> Refusal:

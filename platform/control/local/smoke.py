@@ -17,7 +17,7 @@ from typing import Any
 from control.local.failures import Refusal, failed
 from control.local.layout import ACCOUNT, Layout
 from control.local.processes import Child, marked, say, wait_until
-from control.local.stack import Stack, Stopped, free_ports_environ, stop_on_signals
+from control.local.stack import Stack, Stopped, stand_apart, stop_on_signals
 
 FILLS, ROUND_TRIPS = 50, 2
 TRADE_SECONDS = 420.0  # until there are that many
@@ -27,9 +27,7 @@ DAY_SECONDS = "1.0"  # twice as fast as the demo: the same path, sooner
 
 def smoke_test(screenshots: Path, keep: bool) -> dict[str, Any]:
     """Run it; returns the JSON line. With ``keep`` the platform goes on running in a process of its own."""
-    os.environ.update(free_ports_environ() | {"HELIOGRAPH_DAY_SECONDS": DAY_SECONDS})
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
+    stand_apart(DAY_SECONDS)
     var = Path(tempfile.mkdtemp(prefix="heliograph-smoke-"))
     var.chmod(0o711)  # as root, PostgreSQL runs as an ordinary account and has to get through
     smoke = Smoke(Layout(var), screenshots)

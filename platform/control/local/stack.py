@@ -370,6 +370,8 @@ def _how(returncode: int | None) -> str:
     return f"exit {returncode}"
 
 
-def free_ports_environ() -> dict[str, str]:
-    """Every port variable set to 0: any free one."""
-    return dict.fromkeys(PORTS, "0")
+def stand_apart(day_seconds: str) -> None:
+    """Sets the environment to a run beside any other: every port is any free one, and its services are its own."""
+    os.environ.update(dict.fromkeys(PORTS, "0") | {"HELIOGRAPH_DAY_SECONDS": day_seconds})
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(name, None)

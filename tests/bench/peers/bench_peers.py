@@ -11,7 +11,6 @@ differs.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT))
 
 from engine.benchmarks.daily_panel import generated_closes, panel_digest, write_panel  # noqa: E402
+from engine.benchmarks.surroundings import commit, machine  # noqa: E402
 
 RECORD = HERE / "daily_sma.json"
 FILLS = {"vectorbt": "close", "backtrader": "next-open"}
@@ -59,7 +59,8 @@ def main() -> int:
         "unit": "s",
         "n": BARS,
         "date": f"{now:%Y-%m-%d}",
-        "machine": f"{platform.machine()} {platform.system()}",
+        "commit": commit(),
+        "machine": machine(),
     }
     print(json.dumps(line))
     return 0 if line["ok"] else 1

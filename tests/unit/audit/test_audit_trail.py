@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from control.accounts.models import User
 from control.audit.models import AuditRow, ChainHead
@@ -167,3 +167,13 @@ def test_admins_read_all_risk_officers_their_desks_and_others_nothing(people: An
     }
     for role in ["quant", "trader", "viewer"]:
         assert not rows_visible_to(getattr(people, role)).exists()
+
+
+def test_without_a_database_verification_says_what_brings_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("control.audit.management.commands.audit_verify.verify_table", refuse)
+    code, answer = command("audit_verify")
+    assert code == 3
+    assert "make run" in answer["error"]["expected"]

@@ -1,4 +1,4 @@
-"""Taking risk off: whatever limits and venues have said before, a position is closed, elsewhere and in several orders."""
+"""Taking risk off: whatever limits and venues said before, a position can be closed, anywhere, in several orders."""
 
 import msgspec
 import numpy as np

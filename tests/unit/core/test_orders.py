@@ -2,15 +2,17 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
-from engine_world import MINUTE, kinds, poke, record, started, want
+from engine_world import MINUTE, WIDE, kinds, load, poke, record, started, want
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core import memory
-from engine.core.events import Break, Command, Kind, Restatement
+from engine.core.events import BlobType, Break, Command, Kind, Restatement
 from engine.core.executions import CAPACITY, EXECUTIONS, NONE, find_execution, note_execution
+from engine.core.limit_tables import StrategyLimits, canonical_bytes, limits_within
 from engine.core.orders import LAST_OPEN, MOVES, ORDER, OrderState, Report
 from engine.core.state import Anomaly, StrategyState
 
@@ -249,6 +251,20 @@ def test_a_rejected_replace_leaves_its_origin_working_with_its_own_hold():
     assert state_of(engine, origin) is OrderState.PENDING_CANCEL
 
 
+def test_a_replace_that_a_passing_limit_refuses_is_tried_again_later():
+    """A collar of 5 bps round the last trade, 10.01, refuses 10.03; one that is wide again does not."""
+    engine, origin = live()
+    collared = msgspec.structs.replace(limits_within(WIDE), max_from_reference_bps=5)
+    load(engine, BlobType.LIMITS, canonical_bytes(StrategyLimits(0, collared)))
+    engine.apply(record(Kind.DELETE, 0, order_id=2))
+    engine.apply(record(Kind.ADD, 0, -1, order_id=3, price=100_300, qty=50))
+    assert kinds(poke(engine, ts=MINUTE)) == ["LIMIT_REJECT"]
+    load(engine, BlobType.LIMITS, canonical_bytes(StrategyLimits(0, limits_within(WIDE))))
+    assert kinds(poke(engine, ts=2 * MINUTE - 1)) == []
+    (replace,) = poke(engine, ts=2 * MINUTE)
+    assert (replace["kind"], int(replace["ref"]), int(replace["price"])) == (Kind.ORDER_REPLACE, origin, 100_300)
+
+
 def test_a_cancel_during_a_replace_asks_for_both_and_whatever_the_venue_had_first_ends():
     for answered_first in (True, False):
         engine, origin, successor = replacing()
@@ -291,6 +307,26 @@ def test_cancel_on_disconnect_comes_as_cancels_behind_the_login():
     engine.apply(record(Kind.ORDER_SESSION, code=1, ref=order_id + 1))
     assert held(engine) == (0, 0)
     assert state_of(engine, order_id) is OrderState.CANCELLED
+
+
+@pytest.mark.parametrize("command", [Command.PAUSE, Command.STOP])
+def test_what_is_stopped_while_its_venue_is_lost_is_cancelled_once_the_session_is_back(command):
+    engine, order_id = live()
+    engine.apply(record(Kind.ORDER_SESSION, code=0))
+    assert "ORDER_CANCEL" not in kinds(engine.apply(record(Kind.COMMAND, command=command)))
+    out = [engine.apply(record(Kind.ORDER_SESSION, code=1, ref=order_id + 1)).copy()]
+    for minute in range(1, 4):
+        out += [poke(engine, minute * MINUTE).copy(), engine.apply(record(Kind.TIMER, ts=minute * MINUTE)).copy()]
+    asked = [int(one["order_id"]) for part in out for one in part if one["kind"] == Kind.ORDER_CANCEL]
+    assert asked == [order_id]
+
+
+def test_of_a_replace_that_is_stopped_while_its_venue_is_lost_both_are_cancelled():
+    engine, origin, successor = replacing()
+    engine.apply(record(Kind.ORDER_SESSION, code=0))
+    engine.apply(record(Kind.COMMAND, command=Command.PAUSE))
+    out = engine.apply(record(Kind.ORDER_SESSION, code=1, ref=successor + 1))
+    assert [int(one["order_id"]) for one in out[out["kind"] == Kind.ORDER_CANCEL]] == [origin, successor]
 
 
 # ---- busts, corrections, breaks ----------------------------------------------------------------------

@@ -33,6 +33,12 @@ def resolve(engine, value, instrument=0):
     return engine.apply(record(Kind.COMMAND, command=Command.RESOLVE_BREAK, argument=instrument, ref=value))
 
 
+def differs(engine, shares):
+    """A statement from outside says that ``shares`` KO are held."""
+    fields = {"argument": 0, "ref": shares, "level": Break.POSITION_DIFFERS}
+    return engine.apply(record(Kind.COMMAND, command=Command.OPEN_BREAK, **fields))
+
+
 def breaks(outputs):
     return [
         (Break(int(one["code"])).name, int(one["instrument"]), int(one["value"]))
@@ -105,6 +111,30 @@ def test_an_execution_of_such_an_order_needs_a_person():
     assert trades(engine)
 
 
+@pytest.mark.parametrize("execution", [False, True])
+def test_a_break_that_needs_a_person_outlasts_strangers_that_come_and_leave(execution):
+    engine = started()
+    if execution:
+        engine.apply(record(Kind.EXECUTION, 0, order_id=FOREIGN - 1, price=100_000, qty=40, ref=250))
+    else:
+        differs(engine, 250)
+    assert breaks(accepted(engine, FOREIGN)) == [("UNKNOWN_ORDER", 0, FOREIGN)]
+    assert breaks(canceled(engine, FOREIGN)) == []
+    assert not trades(engine)
+    resolve(engine, 250)
+    assert trades(engine)
+
+
+def test_a_stranger_that_works_on_is_a_break_again_when_another_before_it_is_resolved():
+    engine = started()
+    differs(engine, 250)
+    accepted(engine, FOREIGN)
+    assert breaks(resolve(engine, 250)) == [("RESOLVED", 0, 250), ("UNKNOWN_ORDER", 0, FOREIGN)]
+    assert not trades(engine)
+    canceled(engine, FOREIGN)
+    assert trades(engine)
+
+
 def test_one_that_replaces_another_takes_its_place():
     engine = started()
     accepted(engine, FOREIGN)
@@ -155,6 +185,44 @@ def test_when_a_person_has_looked_such_an_order_is_ended_and_its_hold_goes():
     assert trades(engine)
 
 
+def test_an_order_that_was_to_be_cancelled_and_that_its_venue_does_not_know_any_more_is_missing_too():
+    engine, order_id = live()
+    lost(engine)
+    engine.apply(record(Kind.COMMAND, command=Command.PAUSE))
+    out = caught_up(engine, order_id)
+    assert breaks(out) == [("MISSING_ORDER", 0, order_id)]
+    assert cancels(out) == []
+
+
+def test_an_order_that_the_venue_knows_again_after_another_login_is_not_ended_by_a_person():
+    engine, order_id = live()
+    lost(engine)
+    caught_up(engine, order_id)
+    caught_up(engine, order_id + 1)
+    assert kinds(resolve(engine, order_id)) == ["BREAK"]
+
+
+def test_a_missing_order_behind_a_newer_break_is_ended_when_a_person_has_looked():
+    engine, order_id = live()
+    lost(engine)
+    caught_up(engine, order_id)
+    differs(engine, 250)
+    assert kinds(resolve(engine, 250)) == ["BREAK", "ORDER_DONE"]
+
+
+def test_a_missing_order_of_one_venue_leaves_those_that_work_at_another_when_it_is_ended():
+    venues = Venues(count=2)
+    out = venues.want(600)
+    at_a, at_b = sorted((one for one in out if one["kind"] == Kind.ORDER_NEW), key=lambda one: one["venue"])
+    for order in (at_a, at_b):
+        venues.accept(order)
+    venues.step(at(A, Kind.ORDER_SESSION, code=0))
+    missing = int(at_a["order_id"])
+    assert breaks(venues.step(at(A, Kind.ORDER_SESSION, code=1, ref=missing))) == [("MISSING_ORDER", 0, missing)]
+    out = resolve(venues.engine, missing)
+    assert [int(one["order_id"]) for one in out if one["kind"] == Kind.ORDER_DONE] == [missing]
+
+
 def test_orders_that_the_venue_knows_are_no_break():
     engine, order_id = live()
     lost(engine)
@@ -174,8 +242,7 @@ def test_reports_that_the_venue_cannot_send_again_stop_everything_until_a_person
 
 def test_the_core_may_open_a_break_that_only_a_person_resolves():
     engine = started()
-    command = record(Kind.COMMAND, command=Command.OPEN_BREAK, argument=0, ref=250, level=Break.POSITION_DIFFERS)
-    assert breaks(engine.apply(command)) == [("POSITION_DIFFERS", 0, 250)]
+    assert breaks(differs(engine, 250)) == [("POSITION_DIFFERS", 0, 250)]
     assert not trades(engine)
     assert trades(engine, instrument=1)
     resolve(engine, 250)
@@ -225,3 +292,16 @@ def test_an_order_at_another_venue_is_not_missing_at_the_one_that_came_up():
     other = B if mine == A else A
     assert breaks(venues.step(at(other, Kind.ORDER_SESSION, code=1, ref=1))) == []
     assert breaks(venues.step(at(mine, Kind.ORDER_SESSION, code=1, ref=1))) == [("MISSING_ORDER", 0, order_id)]
+
+
+def test_a_stranger_is_cancelled_though_an_order_of_ours_at_another_venue_has_its_number():
+    venues = Venues(count=2)
+    (order,) = [one for one in venues.want(100) if one["kind"] == Kind.ORDER_NEW]
+    order_id, mine = int(order["order_id"]), int(order["venue"])
+    other = B if mine == A else A
+    out = venues.step(at(other, Kind.ACCEPTED, 0, 1, order_id=order_id, price=100_000, qty=500))
+    assert breaks(out) == [("UNKNOWN_ORDER", 0, order_id)]
+    asked = [(int(one["venue"]), int(one["order_id"])) for one in out if one["kind"] == Kind.ORDER_CANCEL]
+    assert asked == [(other, order_id)]
+    out = venues.step(at(other, Kind.CANCELED, order_id=order_id, qty=500, reason=ord("U")))
+    assert breaks(out) == [("RESOLVED", 0, order_id)]

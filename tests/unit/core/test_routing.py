@@ -107,6 +107,7 @@ def test_the_rest_posts_at_the_near_touch_and_follows_it_at_its_own_venue():
         posted["order_id"],
     )
     assert int(replace["price"]) == BID + 100
+    assert int(replace["flags"]) & IN_FORCE == POST_ONLY
     replaced = {"order_id": int(replace["order_id"]), "ref": int(posted["order_id"]), "price": BID + 100, "qty": 100}
     world.step(at(int(posted["venue"]), Kind.REPLACED, KO, ts=MINUTE // 4, **replaced))
     out = world.poke(ts=MINUTE + 1)  # the limit is set anew: what rests is called back

@@ -103,7 +103,7 @@ class Venues:
         return self.step(at(int(order["venue"]), Kind.REJECTED, KO, ts=ts, order_id=int(order["order_id"]), reason=5))
 
     def post(self, shares):
-        """The buy order that rests at the near touch, for a target of ``shares``: all asks are beyond its limit."""
+        """The buy order that rests at the near touch: ``shares`` are wanted, and all asks are beyond its limit."""
         (order,) = orders(self.want(shares))
         self.accept(order)
         for venue in (A, B, C):

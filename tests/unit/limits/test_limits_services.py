@@ -15,9 +15,11 @@ from control.audit.models import AuditRow
 from control.deployments.models import Node
 from control.deployments.selectors import desired_for
 from control.deployments.services import node_register
-from control.desks.models import Desk
+from control.desks.models import Desk, Membership
 from control.errors import Conflict, InvalidInput
+from control.limits import services
 from control.limits.models import Allotment, Limit, LimitChange
+from control.limits.selectors import limits_visible_to
 from control.limits.services import (
     NANOSECONDS_A_DAY,
     allotment_set,
@@ -135,9 +137,31 @@ def test_a_tighter_limit_is_in_force_at_once_and_told_to_every_node(
 def test_a_declined_change_changes_nothing(people: SimpleNamespace, second: User, firm: Limit) -> None:
     change = limit_ask(actor=people.risk_officer, desk=None, values=VALUES | {"max_position_qty": 10_000})
     with pytest.raises(Conflict, match="waits for a second person"):
-        limit_ask(actor=second, desk=None, values=VALUES)
+        limit_ask(actor=second, desk=None, values=VALUES | {"max_position_qty": 9_001})
     limit_decline(actor=people.risk_officer, change=change)
     assert Limit.objects.get(pk=firm.pk).max_position_qty == 9_000
+
+
+def test_a_limit_is_tightened_by_one_person_while_a_looser_one_waits_which_is_declined(
+    people: SimpleNamespace, second: User, firm: Limit
+) -> None:
+    looser = limit_ask(actor=people.risk_officer, desk=None, values=VALUES | {"max_position_qty": 90_000})
+    limit_ask(actor=second, desk=None, values=VALUES | {"max_position_qty": 100})
+    assert Limit.objects.get(pk=firm.pk).max_position_qty == 100
+    looser.refresh_from_db()
+    assert (looser.agreed, looser.decided_by) == (False, second)
+    assert AuditRow.objects.get(action="limit.decline").object_id == str(looser.pk)
+
+
+def test_a_tighter_limit_that_is_refused_leaves_the_looser_one_waiting(
+    people: SimpleNamespace, second: User, firm: Limit, nodes: list[Node]
+) -> None:
+    told(people.risk_officer, firm, nodes[0], 5_000)
+    looser = limit_ask(actor=people.risk_officer, desk=None, values=VALUES | {"max_position_qty": 90_000})
+    with pytest.raises(Conflict, match="hold 5,000 shares"):
+        limit_ask(actor=second, desk=None, values=VALUES | {"max_position_qty": 100})
+    looser.refresh_from_db()
+    assert looser.agreed is None
 
 
 @pytest.mark.parametrize("role", ["admin", "quant", "trader", "viewer"])
@@ -251,3 +275,76 @@ def test_a_desks_limit_lets_nothing_pass_on_nodes_without_a_part_of_it(
     told_again = {one.name: one.limits.max_long_qty for one in bundle(b).desks}
     assert rows[0] == {"": 1_000, desk.name: 500}
     assert told_again == {"": 1_000, desk.name: 0}
+
+
+def test_a_desks_limit_that_is_asked_for_and_declined_changes_nothing_for_the_desk(
+    people: SimpleNamespace, second: User, firm: Limit, nodes: list[Node], desk: Desk
+) -> None:
+    told(people.risk_officer, firm, nodes[0], 1_000)
+    before = bundle(nodes[0]).desks
+    change = limit_ask(actor=people.risk_officer, desk=desk, values=VALUES)
+    told(people.risk_officer, firm, nodes[0], 1_000)
+    assert bundle(nodes[0]).desks == before
+    limit_decline(actor=second, change=change)
+    told(people.risk_officer, firm, nodes[0], 1_000)
+    assert bundle(nodes[0]).desks == before
+    assert list(limits_visible_to(people.risk_officer)) == [firm]
+
+
+def desk_limits(asking: User, agreeing: User, count: int) -> list[LimitChange]:
+    """Limits of ``count`` new desks, all in force."""
+    changes = []
+    for number in range(count):
+        desk = Desk.objects.create(name=f"desk {number}", slug=f"desk-{number}")
+        for user in (asking, agreeing):
+            Membership.objects.create(desk=desk, user=user)
+        changes.append(limit_agree(actor=agreeing, change=limit_ask(actor=asking, desk=desk, values=VALUES)))
+    return changes
+
+
+def test_as_many_desks_get_limits_as_a_node_holds_and_one_more_is_refused(
+    people: SimpleNamespace, second: User, firm: Limit, nodes: list[Node], desk: Desk
+) -> None:
+    told(people.risk_officer, firm, nodes[0], 1_000)
+    last = desk_limits(people.risk_officer, second, 7)[-1]
+    with pytest.raises(Conflict, match="7 other desks"):
+        limit_ask(actor=people.risk_officer, desk=desk, values=VALUES)
+    assert not Limit.objects.filter(desk=desk).exists()
+    limit_ask(actor=second, desk=last.limit.desk, values=VALUES | {"max_order_qty": 9})
+    told(people.risk_officer, firm, nodes[0], 10)
+    issued = bundle(nodes[0])
+    assert (len(issued.desks), issued.firm.max_long_qty) == (8, 10)
+
+
+def test_a_desk_whose_limit_was_declined_leaves_its_place_to_another(
+    people: SimpleNamespace, second: User, firm: Limit, desk: Desk
+) -> None:
+    desk_limits(people.risk_officer, second, 6)
+    first = Desk.objects.create(name="first", slug="first")
+    Membership.objects.create(desk=first, user=people.risk_officer)
+    waiting = limit_ask(actor=people.risk_officer, desk=first, values=VALUES)
+    with pytest.raises(Conflict, match="7 other desks"):
+        limit_ask(actor=people.risk_officer, desk=desk, values=VALUES)
+    limit_decline(actor=people.risk_officer, change=waiting)
+    assert limit_ask(actor=people.risk_officer, desk=desk, values=VALUES).agreed is None
+
+
+def test_a_bundle_that_a_node_would_refuse_is_not_issued_and_who_asked_is_told(
+    people: SimpleNamespace, second: User, firm: Limit, nodes: list[Node], monkeypatch: Any
+) -> None:
+    told(people.risk_officer, firm, nodes[0], 1_000)
+    monkeypatch.setattr(services, "DESK_LIMITS", 8)  # as if nobody had counted
+    with pytest.raises(Conflict, match="at most 8 desks"):
+        desk_limits(people.risk_officer, second, 8)
+    assert LimitChange.objects.filter(limit__desk__isnull=False, agreed=True).count() == 7
+    assert len(bundle(nodes[0]).desks) == 8
+
+
+def test_a_heartbeat_with_an_impossible_time_gets_no_bundle_and_goes_on(
+    people: SimpleNamespace, firm: Limit, nodes: list[Node], caplog: Any
+) -> None:
+    told(people.risk_officer, firm, nodes[0], 1_000)
+    before = bundle(nodes[0])
+    bundle_renew(node=nodes[0], session_time=1 << 62)
+    assert "the limits of a are not renewed: a would refuse" in caplog.text
+    assert bundle(nodes[0]) == before

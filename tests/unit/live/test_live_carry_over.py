@@ -8,7 +8,7 @@ from live_world import SEGMENT, blobs, load, new_pipeline, opened, record, repla
 
 from engine.core.carry import decode_carried
 from engine.core.engine import FIRM, Engine, blob
-from engine.core.events import BlobType, Kind
+from engine.core.events import BlobType, Break, Command, Kind
 from engine.core.orders import OrderState
 from engine.core.state import StrategyState
 from engine.errors import BadInput
@@ -127,6 +127,24 @@ def test_a_replace_on_its_way_is_carried_with_what_both_hold(tmp_path, answer):
         new.take(record(Kind.EXECUTION, 0, order_id=1, price=100_200, qty=400, ref=8))
         assert orders[successor]["state"] == OrderState.REJECTED
         assert int(position["working_buy"]) == 0
+
+
+def test_a_break_that_needs_a_person_is_carried_though_a_stranger_came_after_it(tmp_path):
+    old = traded(tmp_path / "journal")
+    fields = {"argument": 0, "ref": 250, "level": Break.POSITION_DIFFERS}
+    old.take(record(Kind.COMMAND, command=Command.OPEN_BREAK, **fields))
+    old.take(record(Kind.ACCEPTED, 0, 1, order_id=7_000, price=100_000, qty=100, sequence=6))
+    new, _ = carry_over(tmp_path, tmp_path / "journal", SEGMENT)
+    broken = new.engine.state["breaks"][0]
+    assert (int(broken["code"]), int(broken["value"])) == (Break.POSITION_DIFFERS, 250)
+
+
+def test_a_carried_order_that_its_venue_has_accepted_and_does_not_know_any_more_is_a_break(tmp_path):
+    _, new = carried(tmp_path)
+    new.take(record(Kind.COMMAND, command=Command.PAUSE))
+    new.take(record(Kind.ORDER_SESSION, code=1, ref=3))
+    broken = new.engine.state["breaks"][0]
+    assert (int(broken["code"]), int(broken["value"])) == (Break.MISSING_ORDER, 3)
 
 
 def test_strategies_come_up_paused(tmp_path):

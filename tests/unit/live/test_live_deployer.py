@@ -37,6 +37,7 @@ class FakeCore:
         if slot == CHOOSE_SLOT:
             slot = len(self.status["slots"])
             place = {"slot": slot, "deployment": "d-1", "state": "loading", "flat": True, "process": self.process}
+            place["only_reduces"] = ""
             self.status["slots"].append(place)
         self.asked.append((blob_type, slot))
         return slot
@@ -148,6 +149,14 @@ async def test_one_whose_process_has_failed_says_why_until_there_is_another(worl
     slot["process"]["attached"] = True
     assert await world.desire("running") == [BlobType.ARTIFACT, Command.START]
     assert world.applied() == ("running", "")
+
+
+async def test_one_that_runs_and_may_only_reduce_says_by_which_limit(world):
+    await world.desire("running")
+    world.core.status["slots"][0]["only_reduces"] = "it only reduces: the strategy is beyond its drawdown limit"
+    assert world.applied() == ("running", "it only reduces: the strategy is beyond its drawdown limit")
+    await world.desire("paused")
+    assert world.applied() == ("paused", "")
 
 
 async def test_each_desired_state_is_one_command(world):

@@ -6,16 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from live_world import SEGMENT, SYMBOLS, manifest
+from live_world import SEGMENT, SYMBOLS, WIDE, blobs, manifest, new_pipeline, opened, record, wanted
 
-from engine.core.engine import Engine, Loaded
+from engine.core.engine import Engine, Loaded, blob
+from engine.core.events import PRICE_SCALE, BlobType, Kind
 from engine.core.limit_names import Level, Limit
 from engine.core.limit_tables import StrategyLimits, bundle_within, canonical_bytes, decode_bundle, limits_within
 from engine.errors import BadInput
 from engine.limits_bundle import sign, verify, write_public_key
 from engine.live.config import Config, FirmLimits, VenueConfig
 from engine.live.journal import Writer
-from engine.live.limits import manifest_limits, node_limits
+from engine.live.limits import manifest_limits, node_limits, only_reduces
 from engine.live.pipeline import Pipeline
 from engine.live.startup import load_settings
 from engine.messages import LimitEnvelope
@@ -121,3 +122,46 @@ def test_bundles_need_a_key_and_a_key_needs_a_bundle(tmp_path):
 
 def test_levels_are_named_as_the_control_plane_shows_them():
     assert [level.name.lower() for level in Level] == ["firm", "desk", "strategy", "symbol"]
+
+
+def long_of_100(folder: Path, **changed: int) -> Pipeline:
+    """A strategy with limits ``changed`` that has bought 100 at 10.02."""
+    pipeline = new_pipeline(folder)
+    blobs(pipeline)
+    row = canonical_bytes(StrategyLimits(0, msgspec.structs.replace(limits_within(WIDE), **changed)))
+    pipeline.take_blob(blob(BlobType.LIMITS, row, strategy=0, ts=0), row)
+    opened(pipeline)
+    (order,) = wanted(pipeline, 100)
+    number = int(order["order_id"])
+    pipeline.take(record(Kind.ACCEPTED, 0, order_id=number, price=100_200, qty=100))
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=number, price=100_200, qty=100, ref=1, sequence=1))
+    return pipeline
+
+
+def quoted_at(pipeline: Pipeline, mid: int, order_id: int) -> None:
+    """KO's quotes move from where they were to two cents around ``mid``, by orders ``order_id`` and the next."""
+    for number, side in ((order_id, 1), (order_id + 1, -1)):
+        pipeline.take(record(Kind.DELETE, 0, order_id=number - 10))
+        pipeline.take(record(Kind.ADD, 0, side, order_id=number, price=mid - side * 100, qty=300))
+
+
+@pytest.mark.parametrize(("field", "words"), [("max_drawdown", "drawdown"), ("max_day_loss", "day loss")])
+def test_a_strategy_that_has_lost_what_it_may_says_that_it_only_reduces(tmp_path, field, words):
+    pipeline = long_of_100(tmp_path, **{field: 10 * PRICE_SCALE})
+    assert only_reduces(pipeline.engine, 0) == ""
+    quoted_at(pipeline, 99_200, 11)
+    assert only_reduces(pipeline.engine, 0) == ""  # exactly USD 10 lost
+    quoted_at(pipeline, 99_100, 21)
+    expected = f"it only reduces: the strategy is beyond its {words} limit of USD 10.00"
+    assert only_reduces(pipeline.engine, 0) == expected
+    assert len(wanted(pipeline, 300)) == 0
+    quoted_at(pipeline, 98_000, 31)
+    assert only_reduces(pipeline.engine, 0) == expected  # it does not say how far beyond
+
+
+def test_a_strategy_whose_executions_are_latched_says_so(tmp_path):
+    pipeline = long_of_100(tmp_path, max_executions=1)
+    assert only_reduces(pipeline.engine, 0) == ""
+    (order,) = wanted(pipeline, 300)
+    pipeline.take(record(Kind.EXECUTION, 0, order_id=int(order["order_id"]), price=100_200, qty=100, ref=2, sequence=2))
+    assert "more executions than 1; a person has to re-enable it" in only_reduces(pipeline.engine, 0)

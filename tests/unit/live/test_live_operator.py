@@ -13,6 +13,8 @@ from live_world import SYMBOLS
 from engine.__main__ import main
 from engine.core.events import Action, Command, Kind
 from engine.core.limit_names import Level
+from engine.live.agent import ports_by_venue
+from engine.live.config import load_config
 from engine.live.control import ControlClient, listen
 
 
@@ -96,3 +98,34 @@ def test_what_cannot_be_meant_exits_2_and_nothing_is_sent(config, arguments):
 def test_without_a_core_the_command_says_how_to_start_it(config, capsys):
     assert main(["reenable", "--config", str(config), "--level", "firm", "--person", "7"]) == 3
     assert "engine run" in capsys.readouterr().out
+
+
+def test_an_option_that_a_benchmark_does_not_take_is_answered_like_all_bad_input(capsys):
+    assert main(["bench", "limits", "--no-such-option"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
+
+
+def test_an_engine_says_its_ports_by_venue_and_line(config):
+    content = json.loads(config.read_text())
+    (venue,) = content["venues"]
+    lines = {"A": {}, "B": {"itch_bind_b": "127.0.0.1:0"}, "C": {}}
+    config.write_text(json.dumps(content | {"venues": [venue | {"name": name} | line for name, line in lines.items()]}))
+    assert ports_by_venue(load_config(config), [1, 2, 3, 4]) == {
+        "ports": {"itch": 1},
+        "others": {"B": {"itch": 2, "itch_b": 3}, "C": {"itch": 4}},
+    }
+
+
+def test_an_engine_of_one_venue_says_the_ports_of_its_lines(config):
+    content = json.loads(config.read_text())
+    content["venues"][0]["itch_bind_b"] = "127.0.0.1:0"
+    config.write_text(json.dumps(content))
+    assert ports_by_venue(load_config(config), [1, 2]) == {"ports": {"itch": 1, "itch_b": 2}}
+
+
+def test_without_a_configuration_the_engine_of_make_run_is_meant(tmp_path, monkeypatch, config, told):
+    (tmp_path / "config").mkdir()
+    config.rename(tmp_path / "config" / "engine.json")
+    monkeypatch.setenv("HELIOGRAPH_VAR", str(tmp_path))
+    assert main(["reenable", "--level", "firm", "--person", "7"]) == 0
+    assert told[0]["command"] == Command.REENABLE

@@ -1,10 +1,12 @@
 """The core's side of a strategy's process: what it believes of the rings, and what it does about one that fails."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from select import epoll
+from pathlib import Path
+from select import EPOLLIN, epoll
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from engine.errors import BadInput
 from engine.live import python_strategies
 from engine.live.journal import Writer
 from engine.live.pipeline import Pipeline
-from engine.live.python_strategies import SILENT_NS, PythonStrategies
+from engine.live.python_strategies import AT_ONCE, SILENT_NS, PythonStrategies
 from engine.live.shared_ring import (
     BEAT_AT,
     BELL,
@@ -171,6 +173,7 @@ def test_a_silent_process_is_given_up(world):
         (Kind.TARGET, -1, 1),
         (Kind.TARGET, 2, 1),
         (Kind.TARGET, 0, 1 << 41),
+        (Kind.TARGET, 0, -1 << 63),  # has no absolute value
         (Kind.LEG, 2, 1),
     ],
 )
@@ -224,6 +227,96 @@ def test_a_given_up_process_writes_to_nobody_and_another_may_take_its_place(worl
 def test_a_ring_of_another_generation_is_refused(world):
     with pytest.raises(BadInput, match="generation 1"):
         RingFile.open(folder_of(world.folder, 0) / EVENTS, 1, writable=False)
+
+
+def fill(bell: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(bell, b"\0" * 4096)
+
+
+def test_a_bell_that_a_process_has_filled_rings_for_the_rest(world, monkeypatch):
+    host, put = attached(world), RingFile.put
+
+    def put_while_the_process_rings_on(ring: RingFile, word: int, value: int) -> None:
+        put(ring, word, value)
+        if ring.header is not host.intents.header and word == TAKEN_AT:
+            fill(host.bell)
+
+    monkeypatch.setattr(RingFile, "put", put_while_the_process_rings_on)
+    host.want(*range(AT_ONCE))
+    host.want(77)
+    ((bell, _),) = world.poll.poll(0)
+    for expected in (AT_ONCE - 1, 77):
+        for inputs in world.strategies.on_ready(bell, time.monotonic_ns(), 10):
+            world.pipeline.take(inputs)
+        assert world.target() == expected
+    assert world.poll.poll(0) == [(bell, EPOLLIN)]
+    assert world.status()["attached"]
+
+
+def test_a_bell_that_a_process_has_silenced_itself_stops_nobody(world):
+    host = attached(world)
+    host.want(100)
+    ((bell, _),) = world.poll.poll(0)
+    silencer = os.open(host.folder / BELL, os.O_RDWR | os.O_NONBLOCK)
+    os.read(silencer, 1 << 16)
+    (inputs,) = world.strategies.on_ready(bell, time.monotonic_ns(), 10)
+    world.pipeline.take(inputs)
+    assert world.target() == 100
+
+
+def obstacle(world: World) -> Path:
+    """A directory where the new ring is to be written: the file cannot be made, as on a full disk."""
+    path = (folder_of(world.folder, 0) / INTENTS).with_suffix(".new")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def assert_no_rings(world):
+    status = world.status()
+    assert (status["generation"], status["attached"]) == (0, False)
+    assert "gets no rings" in status["fault"]
+    assert "intents.new" in status["fault"]
+
+
+def test_a_failed_strategy_whose_rings_cannot_be_renewed_stays_paused_until_they_can(world):
+    old, path = attached(world), obstacle(world)
+    world.settle(time.monotonic_ns() + SILENT_NS)
+    assert world.state is StrategyState.PAUSED
+    old.want(100)
+    assert world.settle() == []
+    assert_no_rings(world)
+    path.rmdir()
+    world.settle()
+    assert attached(world).generation > old.generation
+
+
+def test_a_strategy_is_loaded_where_no_rings_can_be_made_and_waits_for_them(world):
+    path = obstacle(world)
+    world.strategies.open(0)
+    assert_no_rings(world)
+    with pytest.raises(BadInput, match="no_process"):
+        world.strategies.before_start(0)
+    path.rmdir()
+    world.settle()
+    attached(world)
+
+
+def test_a_strategy_whose_folder_cannot_be_made_waits_for_it(world, tmp_path):
+    (tmp_path / "full").write_text("")  # no folder
+    other = PythonStrategies(tmp_path / "full", world.pipeline, epoll())
+    other.open(0)
+    status = other.status(0)
+    assert status is not None
+    assert "gets no rings" in status["fault"]
+    with pytest.raises(BadInput, match="no_room"):
+        other.keep_artifact(0, b"weights")
+    (tmp_path / "full").unlink()
+    other.on_time(0, 10)
+    status = other.status(0)
+    assert status is not None
+    assert status["generation"] > 0
 
 
 def test_after_a_start_what_runs_outside_is_paused_until_somebody_is_attached(world, tmp_path):

@@ -103,6 +103,12 @@ def test_wrong_options_are_refused(run, tmp_path: Path, store: Path, arguments: 
     assert not store.exists()
 
 
+def test_an_option_that_there_is_not_is_answered_like_all_bad_input(run) -> None:  # type: ignore[no-untyped-def]
+    code, answer = run("--no-such-option")
+    assert (code, answer["error"]["code"]) == (2, "usage")
+    assert "--no-such-option" in answer["error"]["value"]
+
+
 def test_a_user_without_the_permission_is_refused(run, tmp_path: Path, people) -> None:  # type: ignore[no-untyped-def]
     assert run(write(tmp_path, LONG), "--actor", people.quant.username)[1]["error"]["code"] == "not_allowed"
     code, answer = run(write(tmp_path, LONG), "--actor", people.admin.username)

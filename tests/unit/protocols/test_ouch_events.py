@@ -86,6 +86,14 @@ def test_midpoint_and_post_only_orders_say_so_in_their_options(
     assert (sent.display, sent.time_in_force, sent.appendage) == (display, in_force, (option,))
 
 
+@pytest.mark.parametrize(("flags", "appendage"), [(0, ()), (POST_ONLY, (ouch.option("post_only", "P"),))])
+@pytest.mark.parametrize("mark", [Mark.LONG, Mark.SHORT])
+def test_a_replace_says_whether_its_order_is_post_only_still(flags: int, appendage: ouch.Appendage, mark: Mark) -> None:
+    flags |= int(mark) << MARK_SHIFT
+    row = event(kind=Kind.ORDER_REPLACE, order_id=8, ref=7, price=100, qty=9, flags=flags)
+    assert ouch.decode_inbound(encoded(row)) == ouch.ReplaceOrder(7, 8, 9, 100, appendage=appendage)
+
+
 def test_a_cancel_becomes_cancel_order() -> None:
     row = event(kind=Kind.ORDER_CANCEL, order_id=77)
     assert encoded(row) == ouch.encode(ouch.CancelOrder(77, 0))

@@ -76,6 +76,14 @@ def test_post_only_order_that_would_trade_is_cancelled(world: World):
     assert (told[1].quantity, told[1].reason) == (10, "G")
 
 
+def test_post_only_order_that_is_replaced_where_it_would_trade_is_cancelled(world: World, inside: int):
+    world.send(order(1, "B", 10, world.quote("KO", "B"), options={"post_only": "P"}))
+    replace = ouch.ReplaceOrder(1, 2, 10, world.quote("KO", "S"), appendage=(ouch.option("post_only", "P"),))
+    told = world.send(replace)
+    assert [type(m) for m in told] == [ouch.Replaced, ouch.Canceled]
+    assert (told[1].user_ref_num, told[1].quantity, told[1].reason) == (2, 10, "G")
+
+
 def test_immediate_order_whose_minimum_is_all_of_it_gets_all_or_nothing(world: World, inside: int):
     world.send(order(1, "B", 50, inside, display="N"))
     whole = {"options": {"min_qty": 60}, "time_in_force": NOW}

@@ -13,16 +13,15 @@ import re
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
 
 from control.accounts.models import User
 from control.command import JsonCommand
 from control.marketdata.models import ImportRun
 from control.marketdata.services import OPERATOR, ImportRefused, dataset_import
-from engine.errors import BadInput, MissingPrerequisite
+from engine.errors import BadInput
 from engine.history import DatasetDescription
 from engine.history.panel import PANEL, PANEL_DATASET, PANEL_FILE, skfolio_panel_path
 
@@ -65,15 +64,7 @@ class Command(JsonCommand):
             raise BadInput(
                 "not_allowed", "actor", options["actor"], f"a user who may import history ({denied})"
             ) from None
-        except OperationalError as error:
-            self._missing(f"PostgreSQL: {error}".strip(), "make run (or set DATABASE_URL)")
-        except MissingPrerequisite as error:
-            self._missing(error.missing, error.remedy)
         return _answer(run)
-
-    def _missing(self, what: str, remedy: str) -> NoReturn:
-        self.stdout.write(json.dumps({"error": {"code": "missing", "field": what, "expected": remedy}}))
-        sys.exit(3)
 
 
 def _answer(run: ImportRun) -> dict[str, Any]:
