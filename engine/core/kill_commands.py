@@ -87,11 +87,14 @@ def _reduces(state, order):
 
 @njit(cache=True)
 def _ask_again(state):
-    """What was refused before is asked for again: flattening is another wish than the strategy's."""
+    """What was refused before is asked for again, at the touch as it is now: flattening is another wish than the
+    strategy's."""
     for strategy in range(len(state.slots)):
         for instrument in range(state.instruments):
             if level_to_work(state, strategy, instrument) == FLATTEN:
-                forget_refusals(state.parents[strategy, instrument])
+                parent = state.parents[strategy, instrument]
+                forget_refusals(parent)
+                parent.limit_until = 0
 
 
 @njit(cache=True)

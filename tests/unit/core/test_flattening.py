@@ -84,6 +84,12 @@ def test_without_a_bundle_a_position_beyond_the_floor_is_closed_within_it():
     assert filled(world, flatten(world, KILL, ts=2)) == [100_000, 50_000]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_what_closes_a_position_takes_what_is_displayed_now_and_not_at_the_limit_of_the_order_that_opened_it(way):
+    world = holding(100, 3)
+    assert {price for price, _ in sent(flatten(world, way)).values()} == {BID}
+
+
 # ---- venues that say nothing ---------------------------------------------------------------------------------
 
 
