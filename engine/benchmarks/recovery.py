@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,9 @@ def _journal(core: LiveCore, events: int) -> None:
 def _drain(orders: socket.socket) -> None:
     """Orders of before the kill are never answered: they are in doubt, and end with the account's answer."""
     orders.setblocking(False)
-    try:
+    with suppress(BlockingIOError):  # nothing more is at hand
         while orders.recv(1 << 16):
             continue
-    except BlockingIOError:
-        pass
 
 
 def _kill_and_recover(core: LiveCore) -> tuple[float, float]:
